@@ -1,0 +1,96 @@
+"""One transfer, two records: matching the debit leg and the credit leg so that money is counted once.
+
+The first leg to arrive is the transfer; the other one, when it comes, is matched to it. Legs belong together when payer,
+payee, amount and currency are the same, the sides are opposite, the event times are at most ``window_minutes`` apart and
+the end-to-end ids do not differ.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from detectors.lots import Transfer
+
+MINUTE_MS = 60_000
+
+
+class LegLimits(Struct, frozen=True, forbid_unknown_fields=True):
+    """How long and how many legs wait for their other side."""
+
+    window_minutes: int = 10  # between the event times of two legs; farther apart they are two transfers
+    memory_minutes: int = 120  # how long (in event time) a leg waits for a late one; after that it stands alone
+    open_legs_max: int = 500_000  # the oldest is forgotten first and counted
+
+
+class OpenLeg(NamedTuple):
+    """A leg that waits for its other side."""
+
+    side: str
+    event_time_ms: int
+    end_to_end_id: str | None
+    transfer: Transfer
+
+
+Key = tuple[str, str, int, str]
+
+
+class Legs:
+    """Open legs by (payer, payee, amount, currency)."""
+
+    def __init__(self, limits: LegLimits) -> None:
+        self.limits = limits
+        self.open: dict[Key, list[OpenLeg]] = {}
+        self.order: deque[tuple[int, Key]] = deque()
+        self.counts: Counter[str] = Counter()
+        self._window_ms = limits.window_minutes * MINUTE_MS
+        self._memory_ms = limits.memory_minutes * MINUTE_MS
+
+    def match(self, key: Key, side: str, event_time_ms: int, end_to_end_id: str | None) -> Transfer | None:
+        """The transfer whose other leg this is; None when it is a transfer of its own."""
+        waiting = self.open.get(key)
+        if waiting is None:
+            return None
+        for i, leg in enumerate(waiting):
+            if leg.side == side or abs(leg.event_time_ms - event_time_ms) > self._window_ms:
+                continue
+            if leg.end_to_end_id is not None and end_to_end_id is not None and leg.end_to_end_id != end_to_end_id:
+                continue
+            del waiting[i]
+            if not waiting:
+                del self.open[key]
+            return leg.transfer
+        return None
+
+    def wait(self, key: Key, side: str, event_time_ms: int, end_to_end_id: str | None, transfer: Transfer) -> None:
+        """Let a leg wait for its other side."""
+        leg = OpenLeg(side, event_time_ms, end_to_end_id, transfer)
+        waiting = self.open.get(key)
+        if waiting is None:
+            self.open[key] = [leg]
+        else:
+            waiting.append(leg)
+        self.order.append((event_time_ms, key))
+        if len(self.order) > self.limits.open_legs_max:
+            self.counts["legs_forgotten"] += 1
+            self._give_up_oldest()
+
+    def forget_before(self, watermark_ms: int) -> None:
+        """Stop waiting for legs that are too late."""
+        oldest_ms = watermark_ms - self._memory_ms
+        while self.order and self.order[0][0] < oldest_ms:
+            self._give_up_oldest()
+
+    def _give_up_oldest(self) -> None:
+        event_time_ms, key = self.order.popleft()
+        waiting = self.open.get(key)
+        if waiting is None:
+            return
+        for i, leg in enumerate(waiting):
+            if leg.event_time_ms == event_time_ms:
+                del waiting[i]
+                break
+        if not waiting:
+            del self.open[key]

@@ -1,0 +1,91 @@
+"""A loan as the fold knows it: its particulars, its money's origin, and the passages that rules have counted."""
+
+from __future__ import annotations
+
+from detectors.accounts import Account
+from detectors.events import AccountTransaction, LoanDisbursement
+from detectors.lots import Origin, Transfer
+from detectors.ruleset import RuleSet
+from detectors.tracer import Parcel
+
+
+class Passage:
+    """A transfer that carried money of one loan: what detectors observe."""
+
+    __slots__ = ("fifo_minor", "hops", "loan", "parcels", "payee", "payer", "record", "traced_minor", "transfer")
+
+    def __init__(
+        self, loan: Loan, transfer: Transfer, record: AccountTransaction, payer: Account, payee: Account,
+        parcels: list[Parcel], fifo_minor: int,
+    ) -> None:  # fmt: skip
+        self.loan = loan
+        self.transfer = transfer
+        self.record = record
+        self.payer = payer
+        self.payee = payee
+        self.parcels = parcels
+        self.traced_minor = sum(parcel.amount_minor for parcel in parcels)
+        self.fifo_minor = fifo_minor
+        self.hops = min(parcel.hops for parcel in parcels)
+
+    def standing_minor(self) -> int:
+        """Traced money that still is where the transfer brought it: what a reversal took back does not count."""
+        return min(self.traced_minor, self.transfer.standing_minor)
+
+    def fresh_minor(self, counted: set[int]) -> int:
+        """Traced money that has not come through one of the counted transfers (by ``seq``) already."""
+        fresh = 0
+        for parcel in self.parcels:
+            step = parcel.trail.parent
+            while step is not None and step.transfer.seq not in counted:
+                step = step.parent
+            if step is None:
+                fresh += parcel.amount_minor
+        return min(fresh, self.transfer.standing_minor)
+
+
+class Published:
+    """What subscribers last heard of one alert."""
+
+    __slots__ = ("alert_id", "certain_minor", "revision", "score", "severity", "status", "traced_minor")
+
+    def __init__(self, alert_id: str) -> None:
+        self.alert_id = alert_id
+        self.revision = 0
+        self.status = "WITHDRAWN"
+        self.severity = "LOW"
+        self.score = 0.0
+        self.traced_minor = 0
+        self.certain_minor = 0
+
+
+class Loan:
+    """One loan. ``info`` is None as long as only its deposit credit has been seen."""
+
+    __slots__ = ("account", "alerts", "amount_minor", "borrower_id", "entrusted_accounts", "hits", "info", "loan_id",
+                 "origin", "outcomes", "paid_ms", "pending", "risk_state", "rule_set", "rule_why")  # fmt: skip
+
+    def __init__(self, loan_id: str, origin: Origin, account: Account, paid_ms: int) -> None:
+        self.loan_id = loan_id
+        self.origin = origin
+        self.account = account
+        self.paid_ms = paid_ms
+        self.amount_minor = 0
+        self.info: LoanDisbursement | None = None
+        self.borrower_id: str | None = None
+        self.entrusted_accounts: frozenset[str] = frozenset()
+        self.rule_set: RuleSet | None = None
+        self.rule_why = ""
+        self.hits: dict[str, list[Passage]] = {}  # typology -> passages it counts
+        self.pending: list[Passage] = []  # passages seen before the loan's particulars
+        self.alerts: dict[str, Published] = {}  # typology -> what was last said of it
+        self.outcomes: dict[str, str] = {}  # alert_id -> the analyst's outcome
+        self.risk_state = "NORMAL"
+
+    def share(self, amount_minor: int) -> float:
+        """An amount as a share of the loan; a ratio for judging, never money."""
+        return amount_minor / self.amount_minor if self.amount_minor else 0.0
+
+    def hours_since_payout(self, event_time_ms: int) -> float:
+        """Hours from the payout to that moment."""
+        return (event_time_ms - self.paid_ms) / 3_600_000

@@ -1,0 +1,613 @@
+"""The tracer: follows loan money through accounts, and keeps the books that prove none was made or lost.
+
+Every transfer is applied to all ledgers (bookings) at once. The first ledger is the detection ledger: it carries the
+conservation accounts of the loans. What a transfer moved is returned as a :class:`Movement`.
+
+The tracer also keeps, for accounts that may hold loan money at all, the history of their debits, from which
+:mod:`detectors.bounds` computes what is certain and what is possible.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from detectors.accounts import HELD, IN_TRANSIT, OVERDRAFT, Account, Claim
+from detectors.booking import BOOKINGS, Booking, Holding
+from detectors.lots import GHOST, OWN, Landing, Lot, Origin, Trail, Transfer
+
+LOAN_REPAYMENT = "LOAN_REPAYMENT"
+LENDER_ACCOUNT = "~LENDER"
+UNSEEN = "~UNSEEN"
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+
+class TraceLimits(Struct, frozen=True, forbid_unknown_fields=True):
+    """How far money is followed. Beyond a limit a lot becomes a ghost and its amount is counted as dropped, by reason."""
+
+    hops_max: int = 6  # accounts passed after the borrower's; drops "hops"
+    lot_minor_min: int = 10_000  # smaller parcels are dropped ("amount"); 10,000 fen = CNY 100
+    age_days_max: int = 90  # after the payout; drops "age"
+    history_transfers_max: int = 256  # debits remembered per account that may hold loan money; older ones widen the bounds
+    claim_hours_max: int = 24  # how long a debit that found no money waits for a late credit; then it stays unfunded
+    claims_max: int = 64  # per account; the oldest is given up
+
+
+class Parcel(NamedTuple):
+    """One origin's share of a movement: ``hops`` and ``trail`` as they are at the payee."""
+
+    origin: Origin
+    amount_minor: int
+    hops: int
+    trail: Trail
+
+
+class Movement(NamedTuple):
+    """What a transfer carried, per ledger, in the order it left; loan money only (no own money, no ghosts)."""
+
+    transfer: Transfer
+    parcels: list[list[Parcel]]
+
+
+class Tracer:
+    """Ledgers of lots over all accounts.
+
+    Args:
+        bookings: names from :data:`detectors.booking.BOOKINGS`; the first is the detection ledger.
+        limits: see :class:`TraceLimits`.
+    """
+
+    def __init__(self, bookings: Sequence[str] = ("loan_first", "fifo"), limits: TraceLimits | None = None) -> None:
+        self.limits = limits or TraceLimits()
+        self.bookings: list[Booking] = [BOOKINGS[name] for name in bookings]
+        self.accounts: dict[str, dict[str, Account]] = {}
+        self.counts: Counter[str] = Counter()
+        self.funded: list[tuple[Claim, Movement]] = []  # earlier debits that a late credit has funded; the caller empties it
+        self._histories: deque[tuple[int, Account]] = deque()  # by the event time from which they may be forgotten
+        self._origin_number = 0
+        self._seq = 0
+        self._hops_max = self.limits.hops_max
+        self._lot_minor_min = self.limits.lot_minor_min
+
+    def next_seq(self) -> int:
+        """The position of the next transfer in the fold."""
+        self._seq += 1
+        return self._seq
+
+    # --- accounts ---------------------------------------------------------------------------------------------------
+
+    def account(self, account_id: str, currency: str, place: str, is_sink: bool = False) -> Account:
+        """The account of that id and currency; made in ``place`` when it is not known yet."""
+        book = self.accounts.get(currency)
+        if book is None:
+            book = self.accounts[currency] = {}
+        account = book.get(account_id)
+        if account is None:
+            account = book[account_id] = Account(account_id, currency, place, is_sink)
+        return account
+
+    def find(self, account_id: str, currency: str) -> Account | None:
+        """The account if it is known."""
+        book = self.accounts.get(currency)
+        return book.get(account_id) if book is not None else None
+
+    def all_accounts(self) -> Iterator[Account]:
+        """Every account of every currency, in order of appearance."""
+        for book in self.accounts.values():
+            yield from book.values()
+
+    def move_place(self, account: Account, place: str, is_sink: bool) -> None:
+        """The account turns out to be visible, a hub, ...: its lots are counted in the new place from now on."""
+        holding = account.holdings[0] if account.holdings is not None else None
+        if holding is not None:
+            for lot in holding.lots:
+                if not lot.origin.expired and lot.origin is not OWN:
+                    lot.origin.stay(account.place, -lot.amount_minor)
+                    lot.origin.stay(place, lot.amount_minor)
+        if is_sink:
+            account.holdings = None
+            account.reach_minor = 0
+        account.place, account.is_sink = place, is_sink
+
+    def see_balance(self, account: Account, expected_minor: int | None, stated_minor: int, late: bool) -> None:
+        """Reconcile with the balance a record states; ``expected_minor`` is ours at the same point.
+
+        The first statement settles the opening balance. Later differences are traffic that no record showed: an unseen
+        inflow adds own money; an unseen outflow takes own money only, never a loan's (counted, not attributed).
+        """
+        ours = account.balance_minor if expected_minor is None else expected_minor
+        difference = stated_minor - ours
+        if not account.balance_known:
+            self._shift_own(account, max(difference, account.labelled_minor() - account.balance_minor))
+            account.balance_known = True
+            return
+        if difference == 0 or late:
+            return
+        if difference > 0:
+            self.counts["unseen_inflow"] += 1
+            self._shift_own(account, difference)
+            return
+        own = max(0, account.balance_minor - account.labelled_minor())
+        taken = min(own, -difference)
+        self.counts["unseen_outflow"] += 1
+        if taken:
+            self._shift_own(account, -taken)
+            if account.history is not None:
+                leak = Transfer(self.next_seq(), "", account.last_ms, account.account_id, UNSEEN, taken, account.currency, UNSEEN)
+                leak.payer_after_minor = max(0, account.balance_minor)
+                account.history.append(leak)
+
+    def _shift_own(self, account: Account, difference_minor: int) -> None:
+        account.balance_minor += difference_minor
+        if account.holdings is None:
+            return
+        for booking, holding in zip(self.bookings, account.holdings, strict=True):
+            if holding is None or not booking.ordered or not difference_minor:
+                continue
+            if difference_minor > 0:  # money that was there before: it stands first
+                holding.put_back(Lot(OWN, difference_minor, 0, None))
+            else:
+                holding.take_back(Lot(OWN, -difference_minor, 0, None), -difference_minor)
+
+    # --- money in from a loan ---------------------------------------------------------------------------------------
+
+    def open_origin(self, loan_id: str, start_ms: int) -> Origin:
+        """A new loan to follow."""
+        self._origin_number += 1
+        return Origin(self._origin_number, loan_id, start_ms)
+
+    def pay_out(self, origin: Origin, transfer: Transfer, payee: Account) -> None:
+        """The loan's money arrives on the borrower's account. Loan money waits at hop 0 with the payout as its trail."""
+        origin.paid_out_minor += transfer.amount_minor
+        origin.payouts.append(transfer)
+        lot = Lot(origin, transfer.amount_minor, 0, Trail(transfer, None))
+        self._receive(payee, transfer, [[lot] for _ in self.bookings], [None] * len(self.bookings))
+        if not payee.is_sink:
+            self._raise_reach(payee, transfer.amount_minor, transfer)
+
+    # --- transfers --------------------------------------------------------------------------------------------------
+
+    def pay(self, transfer: Transfer, payer: Account, payee: Account, repays: Origin | None = None) -> Movement | None:
+        """Apply a transfer. Returns what loan money it carried; None when none.
+
+        ``repays``: the loan a repayment is for; its own money then counts as repaid.
+        """
+        amount = transfer.amount_minor
+        taken: list[list[Lot]] | None = None
+        if payer.holdings is not None:
+            taken = self._take(payer, amount)
+        short_minor = self._debit(payer, transfer)
+        if payer.reach_minor:
+            self._pass_reach(transfer, payer, payee)
+        if taken is None and payee.holdings is None and not (short_minor or payer.unfunded_minor):
+            payee.balance_minor += amount  # the common case: nobody's loan is near
+            transfer.payee_after_minor = payee.balance_minor if payee.balance_known else None
+            return None
+        hop_parcels = [self._arriving(lots, transfer, payer) for lots in taken] if taken is not None else None
+        movement = self._land(transfer, payee, taken, hop_parcels, repays)
+        if short_minor or payer.unfunded_minor:
+            self._claim(payer, payee, transfer, short_minor, taken)
+        if payee.claims:
+            self._fund(payee, transfer)
+        return movement
+
+    def _take(self, payer: Account, amount_minor: int) -> list[list[Lot]]:
+        assert payer.holdings is not None
+        taken: list[list[Lot]] = []
+        emptied = True
+        for i, booking in enumerate(self.bookings):
+            holding = payer.holdings[i]
+            if holding is None:
+                taken.append([])
+                continue
+            lots = booking.take(holding, payer.balance_minor - holding.labelled_minor, amount_minor)
+            taken.append(lots)
+            if i == 0:
+                for lot in lots:
+                    if not lot.origin.expired:
+                        lot.origin.stay(payer.place, -lot.amount_minor)
+            if holding.labelled_minor:
+                emptied = False
+            else:
+                payer.holdings[i] = None
+        if emptied:
+            payer.holdings = None
+        return taken
+
+    def _debit(self, payer: Account, transfer: Transfer) -> int:
+        """Lower the payer's balance; returns how much of the debit found no money."""
+        before = payer.balance_minor
+        after = before - transfer.amount_minor
+        short = 0
+        if after < 0:
+            short = min(transfer.amount_minor, -after)
+            if not payer.balance_known:  # it must have had that much before we looked
+                payer.assumed_minor -= after
+                after = 0
+        payer.balance_minor = after
+        if payer.balance_known:
+            transfer.payer_after_minor = after if after > 0 else 0
+        return short if payer.place == HELD or payer.place == IN_TRANSIT else 0
+
+    def _arriving(self, lots: list[Lot], transfer: Transfer, payer: Account) -> list[Lot]:
+        """The taken lots as they arrive: one hop further, the transfer on their trail, expired labels lost."""
+        step = 0 if payer.place == IN_TRANSIT else 1
+        arriving = []
+        for lot in lots:
+            if lot.origin.number <= 0:
+                arriving.append(lot)
+            elif lot.origin.expired:
+                arriving.append(Lot(GHOST, lot.amount_minor, 0, None))
+            else:
+                arriving.append(Lot(lot.origin, lot.amount_minor, lot.hops + step, Trail(transfer, lot.trail)))
+        return arriving
+
+    def _land(
+        self, transfer: Transfer, payee: Account, taken: list[list[Lot]] | None, arriving: list[list[Lot]] | None,
+        repays: Origin | None,
+    ) -> Movement | None:  # fmt: skip
+        """Credit the payee with what arrives, and say what loan money that was."""
+        ledgers = len(self.bookings)
+        moved = arriving if arriving is not None else [[] for _ in range(ledgers)]
+        self._receive(payee, transfer, moved, taken or [None] * ledgers, repays)
+        parcels = [[Parcel(lot.origin, lot.amount_minor, lot.hops, lot.trail) for lot in lots  # type: ignore[arg-type]
+                    if lot.origin.number > 0] for lots in moved]  # fmt: skip
+        return Movement(transfer, parcels) if any(parcels) else None
+
+    def _receive(
+        self, payee: Account, transfer: Transfer, arriving: list[list[Lot]], taken: Sequence[list[Lot] | None],
+        repays: Origin | None = None,
+    ) -> None:  # fmt: skip
+        """Put what arrives into the payee's holdings; an overdraft swallows the front of it first."""
+        before = payee.balance_minor
+        swallowed = min(transfer.amount_minor, -before) if before < 0 else 0
+        transfer.landings = []
+        for i in range(len(self.bookings)):
+            transfer.landings.append(self._receive_in(i, payee, transfer, arriving[i], taken[i] or arriving[i], swallowed, repays))
+        payee.balance_minor = before + transfer.amount_minor
+        transfer.payee_after_minor = payee.balance_minor if payee.balance_known else None
+        self._forget_unlabelled(payee)
+
+    def _receive_in(
+        self, i: int, payee: Account, transfer: Transfer, arriving: list[Lot], taken: list[Lot], swallowed: int,
+        repays: Origin | None,
+    ) -> list[Landing]:  # fmt: skip
+        landings: list[Landing] = []
+        own_tail = transfer.amount_minor
+        for lot, source in zip(arriving, taken, strict=True):
+            own_tail -= lot.amount_minor
+            if swallowed:
+                eaten = min(swallowed, lot.amount_minor)
+                swallowed -= eaten
+                landings.append(self._count(i, source.part(eaten), lot.part(eaten), OVERDRAFT, None))
+                if eaten == lot.amount_minor:
+                    continue
+                lot, source = lot.part(lot.amount_minor - eaten), source.part(source.amount_minor - eaten)
+            landings.append(self._settle(i, payee, lot, source, repays))
+        own_tail -= min(swallowed, own_tail)
+        if own_tail and not payee.is_sink:
+            self._settle_own(i, payee, own_tail)
+        return landings
+
+    def _settle(self, i: int, payee: Account, lot: Lot, source: Lot, repays: Origin | None) -> Landing:
+        """One parcel reaches the payee: counted in a sink, kept as a lot, or kept as a ghost when a limit says so."""
+        if payee.is_sink:
+            return self._count(i, source, lot, payee.place, repays)
+        if lot.origin is OWN and not self.bookings[i].ordered:
+            return Landing(source, None, "")
+        place = ""
+        if lot.origin.number > 0:
+            limit = self._limit_of(lot)
+            place = f"dropped:{limit}" if limit else payee.place
+            if i == 0:
+                self._count_at(lot.origin, place, lot.amount_minor)
+            if limit:
+                lot = Lot(GHOST, lot.amount_minor, 0, None)
+        self._holding(i, payee).put(lot)
+        return Landing(source, lot, place)
+
+    @staticmethod
+    def _count_at(origin: Origin, place: str, amount_minor: int) -> None:
+        """Enter an amount (negative: take it back) in the loan's conservation account."""
+        if place == "repaid":
+            origin.repaid_minor += amount_minor
+        elif place.startswith("dropped:"):
+            origin.drop(place.removeprefix("dropped:"), amount_minor)
+        else:
+            origin.stay(place, amount_minor)
+
+    def _count(self, i: int, source: Lot, lot: Lot, place: str, repays: Origin | None) -> Landing:
+        """The parcel is not kept as a lot: it is counted where it ended."""
+        if lot.origin.number <= 0 or lot.origin.expired:
+            return Landing(source, None, "")
+        if place == LOAN_REPAYMENT and lot.origin is repays:
+            place = "repaid"
+        if i == 0:
+            self._count_at(lot.origin, place, lot.amount_minor)
+        return Landing(source, None, place)
+
+    def _settle_own(self, i: int, payee: Account, own_minor: int) -> None:
+        if self.bookings[i].ordered and payee.holdings is not None and payee.holdings[i] is not None:
+            payee.holdings[i].put(Lot(OWN, own_minor, 0, None))  # type: ignore[union-attr]
+
+    def _holding(self, i: int, account: Account) -> Holding:
+        if account.holdings is None:
+            account.holdings = [None] * len(self.bookings)
+        holding = account.holdings[i]
+        if holding is None:
+            holding = account.holdings[i] = Holding()
+            if self.bookings[i].ordered and account.balance_minor > 0:
+                holding.put(Lot(OWN, account.balance_minor, 0, None))
+        return holding
+
+    def _limit_of(self, lot: Lot) -> str:
+        """The limit that this lot is beyond; "" when it is within all of them."""
+        if lot.hops > self._hops_max:
+            return "hops"
+        return "amount" if lot.amount_minor < self._lot_minor_min else ""
+
+    def _forget_unlabelled(self, account: Account) -> None:
+        if account.holdings is None:
+            return
+        for i, holding in enumerate(account.holdings):
+            if holding is not None and not holding.labelled_minor:
+                account.holdings[i] = None
+        if not any(account.holdings):
+            account.holdings = None
+
+    # --- reach and history: what the bounds are computed from -------------------------------------------------------
+
+    def _raise_reach(self, account: Account, amount_minor: int, transfer: Transfer) -> None:
+        if account.history is None:
+            account.history = []
+            account.history_from_seq = transfer.seq
+            self._histories.append((transfer.event_time_ms, account))
+        account.reach_minor += amount_minor
+        account.reach_ms = transfer.event_time_ms
+
+    def _pass_reach(self, transfer: Transfer, payer: Account, payee: Account) -> None:
+        """Remember a debit of an account that may hold loan money, and what of it may have gone on.
+
+        When the balance has been nil since, nothing of a loan can be left: later debits need not be remembered, while
+        those before stay edges of the loans' subgraphs.
+        """
+        history = payer.history
+        assert history is not None, f"account {payer.account_id} has reach {payer.reach_minor} and no history"
+        history.append(transfer)
+        if len(history) > self.limits.history_transfers_max:
+            drop = len(history) // 4
+            payer.history_from_seq = history[drop - 1].seq + 1
+            del history[:drop]
+            self.counts["history_forgotten"] += drop
+        if not payee.is_sink:
+            self._raise_reach(payee, min(transfer.amount_minor, payer.reach_minor), transfer)
+        if payer.balance_known and payer.balance_minor < payer.reach_minor:
+            payer.reach_minor = max(0, payer.balance_minor)
+
+    def forget_before(self, watermark_ms: int) -> None:
+        """Forget histories of accounts that no loan money can have reached within the age limit."""
+        oldest_ms = watermark_ms - self.limits.age_days_max * DAY_MS
+        while self._histories and self._histories[0][0] < oldest_ms:
+            _, account = self._histories.popleft()
+            if account.reach_ms < oldest_ms:
+                account.reach_minor, account.history = 0, None
+            else:
+                self._histories.append((account.reach_ms, account))
+
+    # --- claims -----------------------------------------------------------------------------------------------------
+
+    def _claim(
+        self, payer: Account, payee: Account, transfer: Transfer, short_minor: int, taken: list[list[Lot]] | None
+    ) -> None:
+        if payer.unfunded_minor and transfer.event_time_ms - payer.unfunded_ms > self.limits.claim_hours_max * HOUR_MS:
+            payer.unfunded_minor = 0
+        labelled = sum(lot.amount_minor for lot in taken[0]) if taken is not None else 0
+        chained = min(payer.unfunded_minor, transfer.amount_minor - labelled - short_minor)
+        payer.unfunded_minor -= chained
+        unfunded = short_minor + chained
+        if unfunded <= 0:
+            return
+        payer.claims = payer.claims or []
+        payer.claims.append(Claim(transfer, unfunded))
+        if len(payer.claims) > self.limits.claims_max:
+            del payer.claims[0]
+            self.counts["claims_given_up"] += 1
+        if not payee.is_sink:
+            payee.unfunded_minor += unfunded
+            payee.unfunded_ms = transfer.event_time_ms
+        self.counts["claims"] += 1
+
+    def _fund(self, payer: Account, credit: Transfer) -> None:
+        """A credit has arrived on an account with open claims: those at or after its event time get its money."""
+        assert payer.claims is not None
+        oldest_ms = credit.event_time_ms - self.limits.claim_hours_max * HOUR_MS
+        open_claims: list[Claim] = []
+        for claim in payer.claims:
+            if claim.transfer.event_time_ms < oldest_ms:
+                continue
+            if claim.transfer.event_time_ms >= credit.event_time_ms or payer.place == IN_TRANSIT:
+                claim.amount_minor -= self._swap(payer, claim)
+            if claim.amount_minor:
+                open_claims.append(claim)
+        payer.claims = open_claims or None
+
+    def _swap(self, payer: Account, claim: Claim) -> int:
+        """Loan money on the payer changes places with the unfunded money it sent; balances stay. Returns the amount."""
+        payee = self.find(claim.transfer.payee, payer.currency)
+        if payee is None or payer.holdings is None or payer.holdings[0] is None:
+            return 0
+        room = claim.amount_minor if payee.is_sink else max(0, payee.balance_minor - payee.labelled_minor())
+        amount = min(claim.amount_minor, payer.holdings[0].labelled_minor, room)
+        if not amount:
+            return 0
+        parcels = [self._swap_in(i, payer, payee, claim.transfer, amount) for i in range(len(self.bookings))]
+        self.funded.append((claim, Movement(claim.transfer, parcels)))
+        if not payee.is_sink:
+            self._raise_reach(payee, amount, claim.transfer)
+        self._forget_unlabelled(payer)
+        self.counts["claims_funded"] += 1
+        payee.unfunded_minor = max(0, payee.unfunded_minor - amount)
+        if payee.claims:
+            for onward in payee.claims:
+                onward.amount_minor -= self._swap(payee, onward)
+            payee.claims = [onward for onward in payee.claims if onward.amount_minor] or None
+        return amount
+
+    def _swap_in(self, i: int, payer: Account, payee: Account, transfer: Transfer, amount: int) -> list[Parcel]:
+        holding = payer.holdings[i] if payer.holdings is not None else None
+        parcels: list[Parcel] = []
+        if holding is None:
+            return parcels
+        for lot in [lot for lot in holding.lots if lot.origin is not OWN]:
+            piece = min(amount, lot.amount_minor)
+            holding.take_back(lot, piece)
+            if i == 0 and not lot.origin.expired:
+                lot.origin.stay(payer.place, -piece)
+            if self.bookings[i].ordered:
+                holding.put(Lot(OWN, piece, 0, None))
+                if not payee.is_sink:
+                    self._holding(i, payee).take_back(Lot(OWN, piece, 0, None), piece)
+            (moved,) = self._arriving([lot.part(piece)], transfer, payer)
+            self._settle(i, payee, moved, lot.part(piece), None)
+            if moved.origin.number > 0 and moved.trail is not None:
+                moved.origin.funded_late = True
+                parcels.append(Parcel(moved.origin, piece, moved.hops, moved.trail))
+            amount -= piece
+            if not amount:
+                break
+        return parcels
+
+    # --- reversals --------------------------------------------------------------------------------------------------
+
+    def undo(self, original: Transfer, reversal: Transfer, payer: Account, payee: Account) -> None:
+        """Send a transfer back from ``payee`` to ``payer`` (the original's): what is still there returns as it was.
+
+        With nothing between, every lot is restored. What the payee has passed on meanwhile is returned from its own money
+        first, then from its lots by the booking.
+        """
+        amount = reversal.amount_minor
+        assert 0 < amount <= original.standing_minor, f"{original.txn_id}: {amount} of {original.standing_minor} to undo"
+        for account in (payer, payee):
+            if account.holdings is None:
+                account.holdings = [None] * len(self.bookings)
+        back = [self._take_back(i, original, amount, payee) for i in range(len(self.bookings))]
+        original.undone_minor += amount
+        original.undone_by = [*(original.undone_by or ()), reversal]
+        self._debit(payee, reversal)
+        if payee.reach_minor and not payee.is_sink:
+            self._pass_reach(reversal, payee, payer)
+        elif payee.is_sink and payer.history is not None:
+            payer.reach_minor += amount
+        for i, (restored, others) in enumerate(back):
+            self._put_back(i, payer, amount, restored, self._arriving(others, reversal, payee))
+        payer.balance_minor += amount
+        reversal.payee_after_minor = payer.balance_minor if payer.balance_known else None
+        for account in (payer, payee):
+            self._shave(account)
+            self._forget_unlabelled(account)
+
+    def _take_back(self, i: int, original: Transfer, amount: int, payee: Account) -> tuple[list[Lot], list[Lot]]:
+        """Recall up to ``amount`` from the payee: (the parcels as they were at the payer, other lots given instead)."""
+        landings = original.landings[i] if original.landings is not None else []
+        own_tail = original.standing_minor - sum(landing.taken.amount_minor for landing in landings)
+        wanted = amount - min(amount, own_tail)
+        holding = payee.holdings[i] if payee.holdings is not None else None
+        restored: list[Lot] = []
+        while wanted and landings:
+            landing = landings.pop()
+            piece = min(wanted, landing.taken.amount_minor)
+            if piece < landing.taken.amount_minor:
+                landings.append(landing._replace(taken=landing.taken.part(landing.taken.amount_minor - piece)))
+            wanted -= piece
+            found = piece
+            if landing.landed is not None:
+                found = holding.take_back(landing.landed, piece) if holding is not None else 0
+            if found and landing.place and i == 0 and not landing.taken.origin.expired:
+                self._count_at(landing.taken.origin, landing.place, -found)
+            if found:
+                restored.append(landing.taken.part(found))
+        if payee.is_sink or holding is None:
+            return restored, []
+        missing = amount - sum(lot.amount_minor for lot in restored)
+        return restored, self._give_other(i, payee, holding, missing)
+
+    def _give_other(self, i: int, payee: Account, holding: Holding, missing: int) -> list[Lot]:
+        own = max(0, payee.balance_minor - holding.labelled_minor)
+        if self.bookings[i].ordered:
+            missing -= holding.take_back(Lot(OWN, missing, 0, None), min(missing, own))
+        else:
+            missing -= min(missing, own)
+        if missing <= 0:
+            return []
+        lots = self.bookings[i].take(holding, 0, missing)
+        if i == 0:
+            for lot in lots:
+                if not lot.origin.expired:
+                    lot.origin.stay(payee.place, -lot.amount_minor)
+        return lots
+
+    def _put_back(self, i: int, payer: Account, amount: int, restored: list[Lot], others: list[Lot]) -> None:
+        """Restore parcels in the order they had, then add what is given instead of the rest; the balance is the caller's."""
+        booking = self.bookings[i]
+        known = payer.holdings is not None and payer.holdings[i] is not None
+        if payer.is_sink or not (known or any(lot.origin is not OWN for lot in (*restored, *others))):
+            return
+        holding = self._holding(i, payer)
+        for lot in restored:
+            if lot.origin is OWN and not booking.ordered:
+                continue
+            if booking.newest_first:
+                holding.put_back_last(lot)
+            else:
+                holding.put_back(lot)
+            if i == 0 and not lot.origin.expired and lot.origin is not OWN:
+                lot.origin.stay(payer.place, lot.amount_minor)
+        for lot in others:
+            self._settle(i, payer, lot, lot, None)
+        own = amount - sum(lot.amount_minor for lot in restored) - sum(lot.amount_minor for lot in others)
+        if booking.ordered and own:
+            holding.put(Lot(OWN, own, 0, None))
+
+    def _shave(self, account: Account) -> None:
+        """Lots never exceed the balance: what an overdraft has swallowed is counted there."""
+        if account.holdings is None or account.is_sink:
+            return
+        for i, holding in enumerate(account.holdings):
+            if holding is None:
+                continue
+            total = sum(lot.amount_minor for lot in holding.lots)
+            for lot in holding.take_last(max(0, total - max(0, account.balance_minor))):
+                if i == 0 and not lot.origin.expired and lot.origin is not OWN:
+                    lot.origin.stay(account.place, -lot.amount_minor)
+                    lot.origin.stay(OVERDRAFT, lot.amount_minor)
+
+    def reverse_payout(self, origin: Origin, amount_minor: int, account: Account) -> int:
+        """The lender takes (part of) a payout back; returns how much of it was still the loan's own money there."""
+        reversed_minor = 0
+        if account.holdings is not None:
+            for i, holding in enumerate(account.holdings):
+                found = self._remove_origin(holding, origin, amount_minor) if holding is not None else 0
+                if i == 0:
+                    reversed_minor = found
+            self._forget_unlabelled(account)
+        if reversed_minor and not origin.expired:
+            origin.stay(account.place, -reversed_minor)
+            origin.reversed_minor += reversed_minor
+        account.balance_minor = account.balance_minor - amount_minor
+        if not account.balance_known:
+            account.balance_minor = max(account.balance_minor, account.labelled_minor())
+        self._shave(account)
+        return reversed_minor
+
+    @staticmethod
+    def _remove_origin(holding: Holding, origin: Origin, amount_minor: int) -> int:
+        found = 0
+        for lot in [lot for lot in holding.lots if lot.origin is origin]:
+            if found < amount_minor:
+                found += holding.take_back(lot, min(lot.amount_minor, amount_minor - found))
+        return found

@@ -1,0 +1,66 @@
+"""T01 SECURITIES_DIVERSION: loan money reaches a securities or futures account."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from detectors.alert_record import LookAlike
+from detectors.detector import Context
+from detectors.loans import Loan, Passage
+from detectors.use_rule import UseRule, clears
+from detectors.uses import SECURITIES
+from detectors.verdict import Weighed
+
+
+class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
+    """Defaults are proposals; a rule set overrides them."""
+
+    share_min: Annotated[float, Meta(gt=0, le=1)] = 0.10  # of the loan
+    window_days: Annotated[int, Meta(ge=1, le=3650)] = 90  # after the payout
+    hops_max: Annotated[int, Meta(ge=1, le=100)] = 4  # payments from the borrower's account to the securities account
+
+
+class SecuritiesDiversion(UseRule[Parameters]):
+    """Bank-securities transfers, payees on the securities list, MCC 6211, industry J67.
+
+    Catches direct purchases and purchases through other accounts that pass the money on. Misses what is bought with own
+    money while the loan pays for what own money would have paid (nobody can tell), and purchases at another bank.
+    """
+
+    code = "T01"
+    name = "SECURITIES_DIVERSION"
+    name_zh = "挪用入股市/期货"
+    uses = frozenset({SECURITIES})
+    Parameters = Parameters
+    destination_en = "securities or futures accounts"
+    destination_zh = "证券/期货账户"
+    checks = (
+        "Ask the securities clearing records of the paying account for the days around the payment",
+        "Compare the stated purpose and the contract with the payment's memo and payee",
+        "Check who controls the account that paid the securities firm",
+    )
+    measures = ("watch the remaining balance", "ask for proof of use after review", "stop further drawings", "early repayment")
+
+    def counts(self, passage: Passage, context: Context) -> bool:
+        rules = self.parameters(passage.loan, context)
+        hours = passage.loan.hours_since_payout(passage.transfer.event_time_ms)
+        return passage.transfer.use == SECURITIES and passage.hops <= rules.hops_max and hours <= rules.window_days * 24
+
+    def share_min(self, loan: Loan, hits: list[Passage], context: Context) -> float:
+        return self.parameters(loan, context).share_min
+
+    def look_alikes(self, loan: Loan, hits: list[Passage], weighed: Weighed, context: Context) -> tuple[LookAlike, ...]:
+        firm = hits[-1].record.counterparty_account
+        account = context.tracer.find(firm, loan.origin.payouts[0].currency) if firm is not None else None
+        is_customer = account is not None and account.paid_before(loan.account.account_id, loan.paid_ms)
+        hedging = loan.info is not None and loan.info.purpose_code == "HEDGING"
+        return (
+            clears("firm_is_customer", is_customer, f"{firm or 'the firm'} paid the borrower before the loan: {_yes(is_customer)}"),
+            clears("approved_hedging", hedging, f"the contract's purpose is hedging: {_yes(hedging)}"),
+        )
+
+
+def _yes(fact: bool) -> str:
+    return "yes" if fact else "no"

@@ -1,0 +1,94 @@
+"""T05 RETURN_TO_BORROWER_SIDE: loan money comes back to the borrower, its owners, family or guarantor."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from detectors.alert_record import LookAlike
+from detectors.detector import Context
+from detectors.loans import Loan, Passage
+from detectors.parties import BORROWER
+from detectors.use_rule import UseRule, clears
+from detectors.uses import says
+from detectors.verdict import Weighed
+
+
+class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
+    """The direct rule is a supervisor's published check (within 3 days, 0.2 to 1.25 of the loan); the rest is proposed."""
+
+    share_min: Annotated[float, Meta(gt=0, le=1)] = 0.20
+    share_max: Annotated[float, Meta(gt=0, le=10)] = 1.25
+    direct_days_max: Annotated[int, Meta(ge=0, le=365)] = 3  # calendar days from the payout, direct payment
+    return_days_max: Annotated[int, Meta(ge=0, le=365)] = 15  # through other accounts
+    hops_max: Annotated[int, Meta(ge=1, le=100)] = 5
+
+
+class ReturnToBorrowerSide(UseRule[Parameters]):
+    """Loan money that reaches the borrower's side: directly a related party, or anybody of the side through strangers.
+
+    Moving between the borrower's own accounts is no return. Money that comes back from another bank is seen only when the
+    account it comes from is the one it had gone to.
+    """
+
+    code = "T05"
+    name = "RETURN_TO_BORROWER_SIDE"
+    name_zh = "回流借款人/关联方/担保人"
+    Parameters = Parameters
+    destination_en = "accounts of the borrower's own side"
+    destination_zh = "借款人一方账户"
+    checks = (
+        "Read contract, invoice and delivery papers of the first payment",
+        "Establish the relation between the payee and the account the money came back to",
+        "Look at what the returned money was used for next",
+    )
+    measures = ("watch the receiving account", "ask for proof of trade after review", "stop further drawings", "early repayment")
+
+    def counts(self, passage: Passage, context: Context) -> bool:
+        loan, transfer = passage.loan, passage.transfer
+        role = context.side(loan, passage.payee, transfer.event_time_ms)
+        if role is None or passage.payee is loan.account and passage.hops == 0:
+            return False
+        rules = self.parameters(loan, context)
+        payer_role = context.side(loan, passage.payer, transfer.event_time_ms)
+        if says(passage.record.memo, context.codes.wage_words) or passage.record.txn_type == "PAYROLL_AGENCY":
+            return False
+        days = context.day(transfer.event_time_ms) - context.day(loan.paid_ms)
+        if payer_role == BORROWER:
+            return role != BORROWER and days <= rules.direct_days_max
+        if payer_role is not None:
+            return False  # already on the borrower's side: it moves on inside it
+        return 2 <= passage.hops <= rules.hops_max and days <= rules.return_days_max
+
+    def share_min(self, loan: Loan, hits: list[Passage], context: Context) -> float:
+        return self.parameters(loan, context).share_min
+
+    def destination(self, hits: list[Passage]) -> tuple[str, str]:
+        payees = ", ".join(dict.fromkeys(hit.payee.account_id for hit in hits[-3:]))
+        return f"the borrower's own side ({payees})", f"借款人一方账户（{payees}）"
+
+    def look_alikes(self, loan: Loan, hits: list[Passage], weighed: Weighed, context: Context) -> tuple[LookAlike, ...]:
+        rules = self.parameters(loan, context)
+        refund = all(says(hit.record.memo, context.codes.refund_words) and _came_from(hit) for hit in hits)
+        traded = all(hit.payer.paid_before(hit.payee.account_id, loan.paid_ms) for hit in hits if hit.hops >= 2)
+        traded = traded and any(hit.hops >= 2 for hit in hits) and (weighed.chain_ratio or 0.0) < 0.8
+        too_much = weighed.share > rules.share_max
+        return (
+            clears("refund", refund, "the payer gave back what it had got from that account, and the memo says so"
+                   if refund else "no memo or amount speaks for a refund"),
+            clears("trade_before_loan", traded, "the payer had paid this account before the loan, in other amounts"
+                   if traded else "no two-way trade on record before the loan, or the amounts match too well"),
+            clears("beyond_ratio", too_much, f"{weighed.share:.1%} of the loan against at most {rules.share_max:.0%}"),
+        )  # fmt: skip
+
+
+def _came_from(hit: Passage) -> bool:
+    """The transfer goes back to the very account the payer's money came from, and is not more than that."""
+    for parcel in hit.parcels:
+        before = parcel.trail.parent
+        if before is None or before.transfer.payer != hit.transfer.payee:
+            return False
+        if hit.transfer.amount_minor > before.transfer.amount_minor:
+            return False
+    return True

@@ -1,0 +1,76 @@
+"""T08 LOAN_REPAYS_LOAN: a new loan's money repays an old one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from detectors.alert_record import LookAlike
+from detectors.detector import Context
+from detectors.loans import Loan, Passage
+from detectors.use_rule import UseRule, clears
+from detectors.uses import LOAN_REPAYMENT
+from detectors.verdict import Weighed
+
+RENEWALS = frozenset({"RENEWAL_NO_REPAY", "ROLLOVER", "REPAY_THEN_LEND", "RESTRUCTURE", "EXTENSION"})
+
+
+class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
+    """Defaults are proposals; a rule set overrides them."""
+
+    share_min: Annotated[float, Meta(gt=0, le=1)] = 0.50
+    window_days: Annotated[int, Meta(ge=1, le=3650)] = 3
+    hops_max: Annotated[int, Meta(ge=1, le=100)] = 4
+
+
+class LoanRepaysLoan(UseRule[Parameters]):
+    """Repayment of principal of another loan from traced money.
+
+    Repaying the loan itself early is no misuse. Repayments at another bank are not seen.
+    """
+
+    code = "T08"
+    name = "LOAN_REPAYS_LOAN"
+    name_zh = "借新还旧"
+    uses = frozenset({LOAN_REPAYMENT})
+    Parameters = Parameters
+    destination_en = "the repayment of other loans"
+    destination_zh = "归还其他贷款"
+    checks = (
+        "Check whether the new loan was approved as a renewal of the old one",
+        "Check the old loan's overdue days and classification before the repayment",
+        "Compare due dates: was a scheduled instalment paid?",
+    )
+    measures = ("watch the loan's classification", "explain the renewal after review", "stop further drawings", "reclassify")
+
+    def counts(self, passage: Passage, context: Context) -> bool:
+        loan = passage.loan
+        if passage.transfer.use != LOAN_REPAYMENT or passage.record.related_loan_id == loan.loan_id:
+            return False
+        rules = self.parameters(loan, context)
+        hours = loan.hours_since_payout(passage.transfer.event_time_ms)
+        return passage.hops <= rules.hops_max and hours <= rules.window_days * 24
+
+    def share_min(self, loan: Loan, hits: list[Passage], context: Context) -> float:
+        return self.parameters(loan, context).share_min
+
+    def destination(self, hits: list[Passage]) -> tuple[str, str]:
+        loans = ", ".join(dict.fromkeys(hit.record.related_loan_id or "an unnamed loan" for hit in hits[-3:]))
+        return f"the repayment of {loans}", f"归还贷款 {loans}"
+
+    def look_alikes(self, loan: Loan, hits: list[Passage], weighed: Weighed, context: Context) -> tuple[LookAlike, ...]:
+        info = loan.info
+        repaid = {hit.record.related_loan_id for hit in hits}
+        renewal = info is not None and info.occur_type in RENEWALS and repaid <= set(info.refinanced_loan_ids)
+        revolving = info is not None and info.occur_type == "REVOLVING_DRAW"
+        kind = info.occur_type if info is not None else "unknown"
+        return (
+            clears("approved_renewal", renewal, f"booked as {kind}, refinancing {_named(info)}"),
+            clears("revolving_line", revolving, f"booked as {kind}"),
+        )
+
+
+def _named(info: object) -> str:
+    ids = getattr(info, "refinanced_loan_ids", ())
+    return ", ".join(ids) if ids else "no named loan"

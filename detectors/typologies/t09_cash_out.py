@@ -1,0 +1,81 @@
+"""T09 CASH_OUT: loan money is turned into cash."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from detectors.alert_record import LookAlike
+from detectors.detector import Context
+from detectors.loans import Loan, Passage
+from detectors.use_rule import UseRule, clears
+from detectors.uses import CASH, PURCHASE, QUASI_CASH, says
+from detectors.verdict import Weighed
+
+
+class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
+    """Defaults are proposals; a rule set overrides them."""
+
+    share_min: Annotated[float, Meta(gt=0, le=1)] = 0.20
+    window_days: Annotated[int, Meta(ge=1, le=3650)] = 3
+    hops_max: Annotated[int, Meta(ge=1, le=100)] = 3
+    general_account_share_min: Annotated[float, Meta(gt=0, le=1)] = 0.01  # a general account may not pay out cash at all
+    merchant_share_min: Annotated[float, Meta(gt=0, le=1)] = 0.90  # card purchases at one merchant
+    merchant_share_max: Annotated[float, Meta(gt=0, le=10)] = 1.00
+
+
+class CashOut(UseRule[Parameters]):
+    """Cash withdrawals, quasi-cash and jewellery merchants, nearly the whole loan at one merchant.
+
+    Cash from a GENERAL account is a breach in itself, whatever the share. Misses cash paid out at other banks.
+    """
+
+    code = "T09"
+    name = "CASH_OUT"
+    name_zh = "套现"
+    uses = frozenset({CASH, QUASI_CASH, PURCHASE})
+    Parameters = Parameters
+    destination_en = "cash or quasi-cash"
+    destination_zh = "现金或类现金"
+    checks = (
+        "Compare withdrawals with wage lists and purchase slips",
+        "Check the merchant's business and its dealings with the borrower",
+        "See whether cash came back to another account of the borrower's side",
+    )
+    measures = ("watch further withdrawals", "ask for proof of use after review", "limit cash on the account", "early repayment")
+
+    def counts(self, passage: Passage, context: Context) -> bool:
+        loan, rules = passage.loan, self.parameters(passage.loan, context)
+        if passage.transfer.use not in self.uses or passage.hops > rules.hops_max:
+            return False
+        if says(passage.record.memo, context.codes.wage_words) and passage.payer.kind == "BASIC":
+            return False
+        if passage.transfer.use == PURCHASE and not self._is_whole_loan_at_one_merchant(passage, rules):
+            return False
+        return loan.hours_since_payout(passage.transfer.event_time_ms) <= rules.window_days * 24
+
+    def _is_whole_loan_at_one_merchant(self, passage: Passage, rules: Parameters) -> bool:
+        """One purchase of (nearly) the whole loan at a merchant whose line of business nobody states."""
+        share = passage.loan.share(passage.transfer.amount_minor)
+        nameless = passage.record.counterparty_mcc is None and passage.record.counterparty_industry is None
+        new = not passage.payer.paid_before(passage.payee.account_id, passage.loan.paid_ms)
+        return nameless and new and rules.merchant_share_min <= share <= rules.merchant_share_max
+
+    def share_min(self, loan: Loan, hits: list[Passage], context: Context) -> float:
+        rules = self.parameters(loan, context)
+        if any(_from_general_account(hit) for hit in hits):
+            return rules.general_account_share_min
+        return rules.share_min
+
+    def look_alikes(self, loan: Loan, hits: list[Passage], weighed: Weighed, context: Context) -> tuple[LookAlike, ...]:
+        farmer = loan.info is not None and loan.info.borrower_type == "FARMER" and loan.info.purpose_code == "AGRICULTURE"
+        general = any(_from_general_account(hit) for hit in hits)
+        return (
+            clears("approved_cash_use", farmer and not general, f"farm purchases with approved cash use: {'yes' if farmer else 'no'}"),
+            LookAlike(name="wages_in_cash", result="EXCLUDED", detail="no withdrawal counted is marked as wages from a basic account"),
+        )
+
+
+def _from_general_account(hit: Passage) -> bool:
+    return hit.transfer.use == CASH and hit.payer.kind == "GENERAL"

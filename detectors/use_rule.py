@@ -1,0 +1,102 @@
+"""The common shape of a breach typology: count passages of a kind, weigh them against the loan, find or clear."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Generic, Literal, TypeVar, cast
+
+from msgspec import Struct
+
+from detectors.alert_record import LookAlike
+from detectors.detector import Context
+from detectors.finding import Finding
+from detectors.loans import Loan, Passage
+from detectors.verdict import Weighed, weigh
+
+HITS_MAX = 200
+"""Passages counted per loan and typology; further ones add nothing and are not kept."""
+
+
+P = TypeVar("P", bound=Struct)
+
+
+class UseRule(ABC, Generic[P]):
+    """A typology that asks: how much of the loan went to such places in such a time?"""
+
+    code: ClassVar[str]
+    name: ClassVar[str]
+    name_zh: ClassVar[str]
+    kind: ClassVar[Literal["BREACH", "PATTERN", "EVENT"]] = "BREACH"
+    uses: ClassVar[frozenset[str] | None] = None
+    Parameters: ClassVar[type[Struct]]
+    checks: ClassVar[tuple[str, ...]] = ()
+    measures: ClassVar[tuple[str, ...]] = ()
+    destination_en: ClassVar[str]
+    destination_zh: ClassVar[str]
+
+    @abstractmethod
+    def counts(self, passage: Passage, context: Context) -> bool:
+        """Whether a passage is of the kind that this typology asks about."""
+
+    @abstractmethod
+    def share_min(self, loan: Loan, hits: list[Passage], context: Context) -> float:
+        """The share of the loan from which the passages break the rule."""
+
+    def look_alikes(self, loan: Loan, hits: list[Passage], weighed: Weighed, context: Context) -> tuple[LookAlike, ...]:
+        """Further innocent explanations; one NOT_EXCLUDED clears the finding."""
+        return ()
+
+    def destination(self, hits: list[Passage]) -> tuple[str, str]:
+        """Where the money went, for the sentence: (English, Chinese)."""
+        return self.destination_en, self.destination_zh
+
+    def observe(self, passage: Passage, context: Context) -> Iterator[Finding]:
+        """Count the passage when it is of the kind, and judge the loan anew."""
+        if not self.counts(passage, context):
+            return
+        hits = passage.loan.hits.setdefault(self.code, [])
+        if len(hits) < HITS_MAX:
+            hits.append(passage)
+            yield self.judge(passage.loan, hits, context)
+
+    def reconsider(self, loan: Loan, seqs: frozenset[int], context: Context) -> Iterator[Finding]:
+        """Judge anew when a counted passage has been undone."""
+        hits = loan.hits.get(self.code, [])
+        if any(hit.transfer.seq in seqs for hit in hits):
+            yield self.judge(loan, hits, context)
+
+    def judge(self, loan: Loan, hits: list[Passage], context: Context) -> Finding:
+        """The finding on the passages that still stand."""
+        standing = [hit for hit in hits if hit.transfer.standing_minor]
+        weighed = weigh(context, loan, standing or hits, self.share_min(loan, standing or hits, context), self.code)
+        look_alikes = weighed.look_alikes + self.look_alikes(loan, standing or hits, weighed, context)
+        cleared = any(item.result == "NOT_EXCLUDED" and item.name not in _WEIGHED for item in look_alikes)
+        english, chinese = self.destination(standing or hits)
+        return Finding(
+            typology=self.code, loan=loan, stands=bool(standing) and weighed.alerts and not cleared,
+            hits=tuple(standing or hits), bounds=weighed.bounds, traced_minor=weighed.traced_minor,
+            fifo_minor=weighed.fifo_minor, severity=weighed.severity, score=weighed.score, destination_en=english,
+            destination_zh=chinese, measures=weighed.measures, look_alikes=look_alikes, contributions=weighed.contributions,
+        )  # fmt: skip
+
+    def snapshot(self) -> Mapping[str, object]:
+        """Nothing: all of it is in ``loan.hits``."""
+        return {}
+
+    def restore(self, data: Mapping[str, object]) -> None:
+        """Nothing to restore."""
+
+    def parameters(self, loan: Loan, context: Context) -> P:
+        """This typology's parameters in the rule set of the loan."""
+        return cast(P, context.rules(loan).parameters[self.code])
+
+
+_WEIGHED = frozenset({"own_money", "own_habit"})  # already part of the verdict
+
+
+def clears(name: str, innocent: bool, detail: str) -> LookAlike:
+    """A look-alike that was tested: NOT_EXCLUDED when the innocent explanation holds."""
+    return LookAlike(name=name, result="NOT_EXCLUDED" if innocent else "EXCLUDED", detail=detail)
+
+

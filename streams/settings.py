@@ -1,0 +1,122 @@
+"""Settings: one frozen value made once at the edge, from the package's rule sets and an optional TOML file.
+
+The file may hold ``utc_offset_minutes``, ``bookings``, ``rule_sets`` (paths of further rule files, which replace shipped
+ones of the same id) and the sections ``[trace]``, ``[bounds]``, ``[legs]``, ``[alerts]``, ``[fold]``, whose keys are listed
+with defaults and consequences in ``docs/configuration.md``.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from detectors.alert import AlertLimits
+from detectors.booking import BOOKINGS
+from detectors.bounds import BoundLimits
+from detectors.configuration import Configuration, FoldLimits
+from detectors.legs import LegLimits
+from detectors.ruleset import RuleSet, RuleSetMistake, overlaps, parse_rule_set
+from detectors.tracer import TraceLimits
+from detectors.typologies import PARAMETER_TYPES
+from detectors.uses import CodeLists
+
+SHIPPED_RULE_SETS = ("cn-2009-2010.toml", "cn-2024.toml")
+
+SECTIONS: dict[str, type[Struct]] = {
+    "trace": TraceLimits,
+    "bounds": BoundLimits,
+    "legs": LegLimits,
+    "alerts": AlertLimits,
+    "fold": FoldLimits,
+}
+_SHIPPED = resources.files("detectors") / "rulesets"
+UTC_OFFSET_MINUTES_MAX = 14 * 60
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be used; the message names every mistake with its place."""
+
+
+class Settings(Struct, frozen=True):
+    """What a run depends on: the fold's configuration, and where it was read from."""
+
+    engine: Configuration
+    source: str
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """The shipped settings, or those of a file.
+
+    Raises:
+        SettingsError: unreadable, unknown keys, wrong types or signs, overlapping rule sets: all together.
+    """
+    mistakes: list[str] = []
+    data = _read_toml(path, mistakes) if path is not None else {}
+    place = str(path) if path is not None else "defaults"
+    known = {*SECTIONS, "utc_offset_minutes", "bookings", "rule_sets"}
+    mistakes += [f"{place}: unknown key {key!r} (known: {', '.join(sorted(known))})" for key in data if key not in known]
+    sections = {name: _section(place, name, data.get(name, {}), kind, mistakes) for name, kind in SECTIONS.items()}
+    rule_sets = _rule_sets(path, data.get("rule_sets", []), mistakes)
+    offset = data.get("utc_offset_minutes", 480)
+    if type(offset) is not int or abs(offset) > UTC_OFFSET_MINUTES_MAX:
+        mistakes.append(f"{place}: utc_offset_minutes: {offset!r} is not a number of minutes within +-{UTC_OFFSET_MINUTES_MAX}")
+    bookings = data.get("bookings", ["loan_first", "fifo"])
+    if not isinstance(bookings, list) or not bookings or any(name not in BOOKINGS for name in bookings):
+        mistakes.append(f"{place}: bookings: {bookings!r} is not a list of {', '.join(BOOKINGS)}")
+    if mistakes:
+        raise SettingsError("\n".join(mistakes))
+    configuration = Configuration(
+        rule_sets=tuple(rule_sets), codes=_codes(), bookings=tuple(bookings), utc_offset_minutes=offset, **sections
+    )
+    return Settings(configuration, place)
+
+
+def _read_toml(path: Path, mistakes: list[str]) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        mistakes.append(f"{path}: {error}")
+        return {}
+
+
+def _section(place: str, name: str, data: object, kind: type[Struct], mistakes: list[str]) -> Any:
+    try:
+        section = msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        mistakes.append(f"{place}: [{name}] {error}")
+        return kind()
+    for field in section.__struct_fields__:
+        value = getattr(section, field)
+        if value < 0 or (value == 0 and not field.endswith("_min")):
+            mistakes.append(f"{place}: [{name}] {field}: {value!r} must be above 0")
+    return section
+
+
+def _codes() -> CodeLists:
+    text = (_SHIPPED / "codes.toml").read_text(encoding="utf-8")
+    return msgspec.convert(tomllib.loads(text), CodeLists)
+
+
+def _rule_sets(settings: Path | None, extra: object, mistakes: list[str]) -> list[RuleSet]:
+    found: dict[str, RuleSet] = {}
+    for name in SHIPPED_RULE_SETS:
+        text = (_SHIPPED / name).read_text(encoding="utf-8")
+        rules = parse_rule_set(name, tomllib.loads(text), PARAMETER_TYPES)
+        found[rules.rule_set_id] = rules
+    if not isinstance(extra, list):
+        mistakes.append(f"rule_sets: {extra!r} is not a list of paths")
+        extra = []
+    for item in extra:
+        path = Path(str(item)) if settings is None else settings.parent / str(item)
+        try:
+            rules = parse_rule_set(str(path), _read_toml(path, mistakes), PARAMETER_TYPES)
+            found[rules.rule_set_id] = rules
+        except RuleSetMistake as error:
+            mistakes.append(str(error))
+    mistakes += overlaps(list(found.values()))
+    return sorted(found.values(), key=lambda rules: rules.effective_from)
