@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from detectors.booking import Holding
 from detectors.events import AccountTransaction
-from detectors.lots import Transfer
+from detectors.lots import Lot, Transfer
 
 HELD = "HELD"
 OTHER_BANK = "OTHER_BANK"
@@ -31,11 +31,21 @@ class Claim:
         self.amount_minor = amount_minor
 
 
+class Gain:
+    """What loan money on an account may have gained in value, and the lot (per ledger) that a gain would belong to."""
+
+    __slots__ = ("lots", "room_minor")
+
+    def __init__(self, ledgers: int) -> None:
+        self.room_minor = 0
+        self.lots: list[Lot | None] = [None] * ledgers
+
+
 class Account:
     """One account in one currency."""
 
     __slots__ = ("account_id", "assumed_minor", "balance_known", "balance_minor", "claims", "currency", "customer_id",
-                 "first_ms", "history", "history_from_seq", "holdings", "in_count", "in_minor", "is_sink", "kind", "last_ms",
+                 "first_ms", "gain", "history", "history_from_seq", "holdings", "in_count", "in_minor", "is_sink", "kind", "last_ms",
                  "out_count", "out_minor", "party_id", "payees", "payer_count", "place", "reach_minor", "reach_ms", "unfunded_minor",
                  "unfunded_ms")  # fmt: skip
 
@@ -56,6 +66,7 @@ class Account:
         self.history: list[Transfer] | None = None  # its debits since reach_minor rose above 0
         self.history_from_seq = 0  # complete from here on
         self.claims: list[Claim] | None = None
+        self.gain: Gain | None = None
         self.unfunded_minor = 0  # part of its own money that came from an open claim
         self.unfunded_ms = 0
         self.first_ms = 0

@@ -13,11 +13,11 @@ from typing import NamedTuple
 class Origin:
     """One loan's money: the conservation account that every lot of the loan is counted in.
 
-    ``paid_out = sum(places) + repaid + reversed + sum(dropped)`` at every event, in minor units. ``places`` maps a place
+    ``paid_out + gained = sum(places) + repaid + reversed + sum(dropped)`` at every event, in minor units. ``places`` maps a place
     (``HELD`` for visible accounts, otherwise the class of use that the money left by) to an amount.
     """
 
-    __slots__ = ("dropped_minor", "expired", "funded_late", "loan_id", "number", "paid_out_minor", "payouts",
+    __slots__ = ("dropped_minor", "expired", "funded_late", "gained_minor", "loan_id", "number", "paid_out_minor", "payouts",
                  "places_minor", "repaid_minor", "reversed_minor", "start_ms")  # fmt: skip
 
     def __init__(self, number: int, loan_id: str, start_ms: int) -> None:
@@ -25,6 +25,7 @@ class Origin:
         self.loan_id = loan_id
         self.start_ms = start_ms
         self.paid_out_minor = 0
+        self.gained_minor = 0  # only where valuations are followed (gain_percent_max)
         self.repaid_minor = 0
         self.reversed_minor = 0
         self.places_minor: dict[str, int] = {}
@@ -59,11 +60,13 @@ class Origin:
     def imbalance_minor(self) -> int:
         """0 as long as no loan money was made or lost."""
         accounted = sum(self.places_minor.values()) + self.repaid_minor + self.reversed_minor + sum(self.dropped_minor.values())
-        return self.paid_out_minor - accounted
+        return self.paid_out_minor + self.gained_minor - accounted
 
 
 OWN = Origin(0, "", 0)
-"""Money that is no loan's, or not known to be."""
+"""Money that is no loan's, or not known to be; nothing of it is accounted."""
+
+OWN.expired = True
 
 GHOST = Origin(-1, "", 0)
 """Loan money whose label a limit has dropped."""

@@ -30,6 +30,11 @@ class Parties:
         self.party_lists: dict[str, list[tuple[str, int, int]]] = {}
         self.counts: Counter[str] = Counter()
 
+    @property
+    def has_lists(self) -> bool:
+        """Whether any account or party is on a list at all."""
+        return bool(self.account_lists or self.party_lists)
+
     def link(self, event: PartyLink) -> None:
         """Remember a link, in both directions."""
         span = _validity(event)

@@ -20,18 +20,19 @@ class Half(NamedTuple):
     transfer: Transfer
 
 
+Key = tuple[str, str, int]
+"""(account, currency, amount in minor units) of a payout."""
+
+
 class Payouts:
     """Waiting halves by (account, currency, amount)."""
 
     def __init__(self, days_max: int) -> None:
         self.days_max = days_max
-        self.halves: dict[tuple[str, str, int], list[Half]] = {}
+        self.halves: dict[Key, list[Half]] = {}
 
-    def match(
-        self, account_id: str, currency: str, amount_minor: int, *, is_credit: bool, loan_id: str | None, event_time_ms: int
-    ) -> Half | None:
+    def match(self, key: Key, *, is_credit: bool, loan_id: str | None, event_time_ms: int) -> Half | None:
         """The other record of this payout, if it has come; it no longer waits."""
-        key = (account_id, currency, amount_minor)
         waiting = self.halves.get(key, [])
         for half in waiting:
             if half.is_credit == is_credit or abs(half.event_time_ms - event_time_ms) > self.days_max * DAY_MS:
@@ -44,9 +45,9 @@ class Payouts:
             return half
         return None
 
-    def wait(self, account_id: str, currency: str, amount_minor: int, half: Half) -> None:
+    def wait(self, key: Key, half: Half) -> None:
         """Let a record wait for the other one."""
-        self.halves.setdefault((account_id, currency, amount_minor), []).append(half)
+        self.halves.setdefault(key, []).append(half)
 
     def forget(self, loan: Loan) -> None:
         """The loan is no longer followed."""

@@ -8,28 +8,31 @@ pickled; only the classes named in :data:`CLASSES` can be made.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from detectors import events
-from detectors.accounts import Account, Claim
+from detectors.accounts import Account, Claim, Gain
 from detectors.alert import AlertBook, AlertLimits
 from detectors.booking import BOOKINGS, Booking, Holding
+from detectors.configuration import Configuration
 from detectors.legs import LegLimits, Legs, OpenLeg
+from detectors.lending import Lending
 from detectors.loans import Loan, Passage, Published
 from detectors.lots import GHOST, OWN, Landing, Lot, Origin, Trail, Transfer
 from detectors.parties import Parties
 from detectors.payouts import Half, Payouts
+from detectors.places import Places
 from detectors.recent import Recent
 from detectors.ruleset import RuleSet, Scorecard
 from detectors.tracer import Movement, Parcel, TraceLimits, Tracer
+from detectors.uses import CodeLists
 
 CLASSES: dict[str, type[Any]] = {
     cls.__name__: cls
-    for cls in (Account, AlertBook, Claim, Holding, Legs, Loan, Lot, Origin, Parties, Passage, Payouts, Published, Recent, Tracer,
+    for cls in (Account, AlertBook, Claim, Gain, Holding, Legs, Lending, Loan, Lot, Origin, Parties, Passage, Payouts, Places, Published, Recent, Tracer,
                 Trail, Transfer)
 }  # fmt: skip
 TUPLES: dict[str, type[Any]] = {cls.__name__: cls for cls in (Half, Landing, Movement, OpenLeg, Parcel)}
@@ -49,9 +52,9 @@ def freeze(value: Any) -> dict[str, Any]:
     return {"root": root, "nodes": freezer.nodes}
 
 
-def thaw(data: dict[str, Any], rule_sets: Sequence[RuleSet]) -> Any:
-    """The graph that :func:`freeze` has written; rule sets are named in it and taken from the configuration."""
-    return _Thawer(data, rule_sets).root()
+def thaw(data: dict[str, Any], configuration: Configuration) -> Any:
+    """The graph that :func:`freeze` has written; the configuration and its rule sets are not in it."""
+    return _Thawer(data, configuration).root()
 
 
 class _Freezer:
@@ -74,6 +77,10 @@ class _Freezer:
             return ["tuple", kind, *map(self.plain, value)]
         if isinstance(value, RuleSet):
             return ["rules", value.rule_set_id, value.version]
+        if isinstance(value, Configuration):
+            return ["configuration"]
+        if isinstance(value, CodeLists):
+            return ["codes"]
         if isinstance(value, Struct):
             assert kind in STRUCTS, f"{kind} has no place in a snapshot"
             return ["struct", kind, msgspec.to_builtins(value)]
@@ -108,9 +115,10 @@ class _Freezer:
 
 
 class _Thawer:
-    def __init__(self, data: dict[str, Any], rule_sets: Sequence[RuleSet]) -> None:
+    def __init__(self, data: dict[str, Any], configuration: Configuration) -> None:
         self.data = data
-        self.rule_sets = {(rules.rule_set_id, rules.version): rules for rules in rule_sets}
+        self.configuration = configuration
+        self.rule_sets = {(rules.rule_set_id, rules.version): rules for rules in configuration.rule_sets}
         self.objects = [CLASSES[node[0]].__new__(CLASSES[node[0]]) for node in data["nodes"]]
 
     def root(self) -> Any:
@@ -147,6 +155,10 @@ class _Thawer:
             return BOOKINGS[rest[0]]
         if kind == "rules":
             return self.rule_sets[rest[0], rest[1]]
+        if kind == "configuration":
+            return self.configuration
+        if kind == "codes":
+            return self.configuration.codes
         if kind == "frozenset":
             return frozenset(rest)
         assert kind == "struct", f"{kind} is nothing that a snapshot holds"

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from detectors.accounts import HELD, IN_TRANSIT, OVERDRAFT, Account, Claim
+from detectors.accounts import HELD, IN_TRANSIT, OVERDRAFT, Account, Claim, Gain
 from detectors.booking import BOOKINGS, Booking, Holding
 from detectors.lots import GHOST, OWN, Landing, Lot, Origin, Trail, Transfer
 
@@ -36,6 +36,8 @@ class TraceLimits(Struct, frozen=True, forbid_unknown_fields=True):
     history_transfers_max: int = 256  # debits remembered per account that may hold loan money; older ones widen the bounds
     claim_hours_max: int = 24  # how long a debit that found no money waits for a late credit; then it stays unfunded
     claims_max: int = 64  # per account; the oldest is given up
+    gain_percent_max: int = 0  # above 0 for feeds of valuations (crypto, securities): a debit that finds no money may be
+    # paid from the gain on loan money, up to this much of what the account received; it is counted as gained
 
 
 class Parcel(NamedTuple):
@@ -184,8 +186,12 @@ class Tracer:
         short_minor = self._debit(payer, transfer)
         if payer.reach_minor:
             self._pass_reach(transfer, payer, payee)
-        if taken is None and payee.holdings is None and not (short_minor or payer.unfunded_minor):
-            payee.balance_minor += amount  # the common case: nobody's loan is near
+        if short_minor and payer.gain is not None:
+            taken, short_minor = self._take_gain(payer, taken, short_minor)
+        if taken is None and not (short_minor or payer.unfunded_minor):
+            if payee.holdings is not None:  # then its balance is not negative: nothing is swallowed
+                self._add_own(payee, amount)
+            payee.balance_minor += amount  # the common case: no loan money moves
             transfer.payee_after_minor = payee.balance_minor if payee.balance_known else None
             return None
         hop_parcels = [self._arriving(lots, transfer, payer) for lots in taken] if taken is not None else None
@@ -233,6 +239,30 @@ class Tracer:
         if payer.balance_known:
             transfer.payer_after_minor = after if after > 0 else 0
         return short if payer.place == HELD or payer.place == IN_TRANSIT else 0
+
+    def _allow_gain(self, i: int, payee: Account, lot: Lot) -> None:
+        """Money whose value is an estimate may be worth more when it leaves: remember by how much, and whose it would be."""
+        gain = payee.gain
+        if gain is None:
+            gain = payee.gain = Gain(len(self.bookings))
+        gain.lots[i] = lot
+        if i == 0:
+            gain.room_minor += lot.amount_minor * self.limits.gain_percent_max // 100
+
+    def _take_gain(self, payer: Account, taken: list[list[Lot]] | None, short_minor: int) -> tuple[list[list[Lot]] | None, int]:
+        gain = payer.gain
+        assert gain is not None, f"account {payer.account_id} has no gain to take from"
+        amount = min(short_minor, gain.room_minor)
+        if not amount:
+            return taken, short_minor
+        gain.room_minor -= amount
+        taken = taken if taken is not None else [[] for _ in self.bookings]
+        for i, lot in enumerate(gain.lots):
+            if lot is not None:
+                taken[i].append(lot.part(amount))
+                if i == 0 and not lot.origin.expired:
+                    lot.origin.gained_minor += amount
+        return taken, short_minor - amount
 
     def _arriving(self, lots: list[Lot], transfer: Transfer, payer: Account) -> list[Lot]:
         """The taken lots as they arrive: one hop further, the transfer on their trail, expired labels lost."""
@@ -309,6 +339,8 @@ class Tracer:
             if limit:
                 lot = Lot(GHOST, lot.amount_minor, 0, None)
         self._holding(i, payee).put(lot)
+        if self.limits.gain_percent_max and lot.origin.number > 0:
+            self._allow_gain(i, payee, lot)
         return Landing(source, lot, place)
 
     @staticmethod
@@ -330,6 +362,12 @@ class Tracer:
         if i == 0:
             self._count_at(lot.origin, place, lot.amount_minor)
         return Landing(source, None, place)
+
+    def _add_own(self, payee: Account, amount_minor: int) -> None:
+        assert payee.holdings is not None, f"account {payee.account_id} holds no lots"
+        for booking, holding in zip(self.bookings, payee.holdings, strict=True):
+            if holding is not None and booking.ordered:
+                holding.put(Lot(OWN, amount_minor, 0, None))
 
     def _settle_own(self, i: int, payee: Account, own_minor: int) -> None:
         if self.bookings[i].ordered and payee.holdings is not None and payee.holdings[i] is not None:

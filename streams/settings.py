@@ -92,7 +92,7 @@ def _section(place: str, name: str, data: object, kind: type[Struct], mistakes: 
         return kind()
     for field in section.__struct_fields__:
         value = getattr(section, field)
-        if value < 0 or (value == 0 and not field.endswith("_min")):
+        if value < 0 or (value == 0 and getattr(kind(), field) != 0 and not field.endswith("_min")):
             mistakes.append(f"{place}: [{name}] {field}: {value!r} must be above 0")
     return section
 

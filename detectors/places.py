@@ -1,0 +1,128 @@
+"""Which accounts a record speaks of: its own, and on the other side an account, a pocket of the payer, or a sink."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+
+from detectors.accounts import HELD, IN_TRANSIT, OTHER_BANK, Account
+from detectors.events import AccountTransaction
+from detectors.lots import Transfer
+from detectors.parties import Parties
+from detectors.tracer import LOAN_REPAYMENT, Tracer
+from detectors.uses import HUB, LENDER, LOAN_INTEREST, OTHER, POCKETS, PROPERTY, CodeLists, use_of
+
+SINK_LISTS = frozenset({HUB, PROPERTY, LENDER})
+UNKNOWN_PAYEE = "UNKNOWN_PAYEE"
+
+
+class Places:
+    """Finds and keeps the accounts of records; knows lists, hubs and transfers in transit."""
+
+    def __init__(self, tracer: Tracer, parties: Parties, codes: CodeLists, hub_payers_min: int) -> None:
+        self.tracer = tracer
+        self.parties = parties
+        self.codes = codes
+        self.hub_payers_min = hub_payers_min
+        self.transits: deque[tuple[int, str, str]] = deque()  # (event time, account, currency)
+        self.counts: Counter[str] = Counter()
+
+    def forget_before(self, event_time_ms: int) -> None:
+        """Transfers in transit since before that time have no second leg: their money has left by an unknown way."""
+        while self.transits and self.transits[0][0] < event_time_ms:
+            _, account_id, currency = self.transits.popleft()
+            self._end_transit(account_id, currency)
+
+    def own_account(self, txn: AccountTransaction) -> Account:
+        """The account whose record this is; from now on it is visible."""
+        account = self.tracer.account(txn.account_id, txn.currency, HELD)
+        if account.place == OTHER_BANK:
+            self.tracer.move_place(account, HELD, False)
+        if txn.account_kind is not None:
+            account.kind = txn.account_kind
+            if txn.account_kind == "INTERNAL" and not account.is_sink:
+                self.tracer.move_place(account, HUB, True)
+        if txn.customer_id is not None:
+            account.customer_id = txn.customer_id
+        return account
+
+    def counterparty(self, txn: AccountTransaction, own: Account, is_debit: bool, event_time_ms: int) -> tuple[str, Account]:
+        """The class of use of the transfer, and the account, pocket or sink on its other side."""
+        other_id = txn.counterparty_account
+        listed = self._listed(other_id, txn.counterparty_party_id, event_time_ms) if self.parties.has_lists else None
+        use = use_of(txn, listed, self.codes)
+        if use in POCKETS:
+            firm = other_id if other_id is not None else use.lower()
+            return use, self.tracer.account(f"{firm} (of {own.account_id})", txn.currency, use)
+        if other_id is None or use in (LOAN_REPAYMENT, LOAN_INTEREST):
+            return use, self._nameless(txn, use, event_time_ms)
+        other = self.tracer.account(other_id, txn.currency, OTHER_BANK)
+        if listed in SINK_LISTS and not other.is_sink:
+            self.tracer.move_place(other, listed, True)  # type: ignore[arg-type]
+        if txn.counterparty_party_id is not None:
+            other.party_id = txn.counterparty_party_id
+        return use, other
+
+    def _listed(self, account_id: str | None, party_id: str | None, event_time_ms: int) -> str | None:
+        parties = self.parties
+        if account_id not in parties.account_lists and party_id not in parties.party_lists:
+            return None
+        for name in parties.lists_of(account_id or "", party_id, event_time_ms):
+            use = self.codes.lists.get(name)
+            if use is not None:
+                return use
+        return None
+
+    def _nameless(self, txn: AccountTransaction, use: str, event_time_ms: int) -> Account:
+        """The other side has no account: a sink by class of use, or a transit that its end-to-end id joins to the other leg."""
+        if use != OTHER or txn.end_to_end_id is None:
+            place = UNKNOWN_PAYEE if use == OTHER else use
+            return self.tracer.account(f"~{place}", txn.currency, place, is_sink=True)
+        account_id = f"~TRANSIT {txn.end_to_end_id}"
+        if self.tracer.find(account_id, txn.currency) is None:
+            self.transits.append((event_time_ms, account_id, txn.currency))
+        return self.tracer.account(account_id, txn.currency, IN_TRANSIT)
+
+    def _end_transit(self, account_id: str, currency: str) -> None:
+        """No second leg came: the money has left by an unknown way."""
+        account = self.tracer.find(account_id, currency)
+        assert account is not None, f"transit {account_id} is gone before its time"
+        self.tracer.move_place(account, UNKNOWN_PAYEE, True)
+        del self.tracer.accounts[currency][account_id]
+
+    def see_balance(self, txn: AccountTransaction, own: Account, event_time_ms: int) -> None:
+        if txn.balance_after_minor is None:
+            return
+        before = txn.balance_after_minor + (txn.amount_minor if txn.direction == "DEBIT" else -txn.amount_minor)
+        self.tracer.see_balance(own, None, before, late=event_time_ms < own.last_ms)
+
+    def second_leg(self, txn: AccountTransaction, own: Account, transfer: Transfer, event_time_ms: int) -> None:
+        """The other record of a transfer that has been applied: it only tells the account's balance."""
+        self.counts["legs_matched"] += 1
+        if txn.balance_after_minor is not None and own.last_ms <= transfer.event_time_ms:
+            self.tracer.see_balance(own, None, txn.balance_after_minor, late=event_time_ms < own.last_ms)
+            if transfer.payee == own.account_id:
+                transfer.payee_after_minor = own.balance_minor
+            elif transfer.payer == own.account_id:
+                transfer.payer_after_minor = max(0, own.balance_minor)
+        own.last_ms = max(own.last_ms, event_time_ms)
+
+    def note_traffic(self, transfer: Transfer, payer: Account, payee: Account, event_time_ms: int) -> None:
+        """The small profile that rules read: first and last time, counts, sums, who paid whom."""
+        amount_minor = transfer.amount_minor
+        if not payer.first_ms:
+            payer.first_ms = event_time_ms
+        if not payee.first_ms:
+            payee.first_ms = event_time_ms
+        if event_time_ms > payer.last_ms:
+            payer.last_ms = event_time_ms
+        if event_time_ms > payee.last_ms:
+            payee.last_ms = event_time_ms
+        payer.out_count += 1
+        payer.out_minor += amount_minor
+        payee.in_count += 1
+        payee.in_minor += amount_minor
+        if not payer.is_sink and payer.pays(payee.account_id, event_time_ms):
+            payee.payer_count += 1
+            if payee.payer_count == self.hub_payers_min and not payee.is_sink:
+                self.counts["hubs_by_degree"] += 1
+                self.tracer.move_place(payee, HUB, True)

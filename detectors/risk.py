@@ -1,0 +1,44 @@
+"""The risk state of a loan: what its alerts and the analysts' outcomes come to, and where its money is."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from detectors.accounts import HELD
+from detectors.alert import rfc3339
+from detectors.alert_record import LoanRisk
+from detectors.loans import Loan, Published
+
+INNOCENT = frozenset({"FALSE_POSITIVE", "DATA_ERROR", "APPROVED_EXCEPTION"})
+"""Outcomes that settle an alert in the borrower's favour."""
+
+State = Literal["NORMAL", "WATCH", "SUSPICIOUS", "CONFIRMED", "CLEARED"]
+
+
+def risk_of(loan: Loan, as_of_ms: int) -> LoanRisk:
+    """The present state of a loan, with its conservation account."""
+    unsettled = {
+        code: said
+        for code, said in loan.alerts.items()
+        if said.status == "OPEN" and loan.outcomes.get(said.alert_id) not in INNOCENT
+    }
+    origin, places = loan.origin, dict(loan.origin.places_minor)
+    return LoanRisk(
+        loan_id=loan.loan_id, customer_id=loan.borrower_id, state=_state(loan, unsettled),
+        score=max((said.score for said in unsettled.values()), default=0.0), reasons=tuple(sorted(unsettled)),
+        open_alerts=tuple(sorted(said.alert_id for said in unsettled.values())), currency=loan.account.currency,
+        paid_out_minor=origin.paid_out_minor, held_minor=places.pop(HELD, 0), left_minor=dict(sorted(places.items())),
+        repaid_minor=origin.repaid_minor, reversed_minor=origin.reversed_minor,
+        dropped_minor=dict(sorted(origin.dropped_minor.items())), as_of=rfc3339(as_of_ms),
+        human_reviewed=bool(loan.outcomes), usable_for_pricing=bool(loan.outcomes),
+    )  # fmt: skip
+
+
+def _state(loan: Loan, unsettled: dict[str, Published]) -> State:
+    if "MISUSE_CONFIRMED" in loan.outcomes.values():
+        return "CONFIRMED"
+    if any(said.severity in ("HIGH", "CRITICAL") for said in unsettled.values()):
+        return "SUSPICIOUS"
+    if unsettled:
+        return "WATCH"
+    return "CLEARED" if loan.alerts else "NORMAL"
