@@ -7,6 +7,7 @@ An alert is one loan and one typology. It is revised when what it says has chang
 from __future__ import annotations
 
 import hashlib
+import math
 from bisect import bisect_right, insort
 from collections import Counter
 from datetime import UTC, datetime
@@ -14,13 +15,17 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec import Struct
 
-from detectors.accounts import HELD
+from detectors.accounts import HELD, IN_TRANSIT
 from detectors.alert_record import Alert, PathStep, RuleSetUse, Subject
 from detectors.detector import Context, Detector
 from detectors.finding import Finding
 from detectors.loans import Loan, Published
 from detectors.lots import Transfer
 from detectors.money import format_money
+from detectors.uses import LOAN_INTEREST, LOAN_REPAYMENT, TIME_DEPOSIT, WEALTH
+
+WITHIN_THE_BANK = frozenset({HELD, IN_TRANSIT, TIME_DEPOSIT, WEALTH, LOAN_REPAYMENT, LOAN_INTEREST})
+"""Places whose money the bank's own records still show; anywhere else it has left the bank."""
 
 METHOD = "loan-first, first in first out among loans; bounds by maximum flow; FIFO beside"
 MODEL_VERSION = "scorecard-1"
@@ -145,7 +150,7 @@ class AlertBook:
         path = tuple(_step(*steps[seq], carried[seq]) for seq in kept)
         hops = max((hop for hop, _ in steps.values()), default=0)
         payees = (context.tracer.find(transfer.payee, transfer.currency) for _, transfer in steps.values())
-        return path, len(steps) - len(kept), hops, any(account is not None and account.place != HELD for account in payees)
+        return path, len(steps) - len(kept), hops, any(account is not None and account.place not in WITHIN_THE_BANK for account in payees)
 
 
 def alert_id(loan_id: str, typology: str) -> str:
@@ -193,40 +198,74 @@ def _subject(loan: Loan, account_id: str | None) -> Subject:
 
 def sentences(finding: Finding, detector: Detector) -> tuple[str, str]:
     """What happened in one sentence: (English, Chinese)."""
-    loan, currency = finding.loan, finding.loan.account.currency
-    whole = format_money(loan.amount_minor, currency)
-    traced, certain = format_money(finding.traced_minor, currency), format_money(finding.bounds.certain_minor, currency)
-    hours = loan.hours_since_payout(max(hit.transfer.event_time_ms for hit in finding.hits))
-    hops = max(hit.hops for hit in finding.hits)
-    when_en, when_zh = _when(hours)
-    who = loan.borrower_id or "an unnamed customer"
     if not finding.stands:
-        return (
-            f"Withdrawn: what is now known of loan {loan.loan_id} of {who} no longer shows {detector.name.lower().replace('_', ' ')}.",
-            f"撤回：就目前所知，借据{loan.loan_id}（客户{who}）不再构成“{detector.name_zh}”。",
-        )
-    sure_en = f"at least {certain} ({loan.share(finding.bounds.certain_minor):.0%}) for certain"
-    sure_zh = f"其中可以确定的至少{certain}（{loan.share(finding.bounds.certain_minor):.0%}）"
-    if not finding.bounds.certain_minor:
-        sure_en, sure_zh = "none of it provably so, since other money was or may have been there", "因存在或可能存在自有资金，尚无可确定金额"
-    payments = "1 payment" if hops == 1 else f"{hops} payments"
+        return _withdrawal(finding, detector)
+    loan, currency = finding.loan, finding.loan.account.currency
+    standing = [hit for hit in finding.hits if hit.transfer.standing_minor]
+    whole, traced = format_money(loan.amount_minor, currency), format_money(finding.traced_minor, currency)
+    share = f"{loan.share(finding.traced_minor):.0%}"
+    when_en, when_zh = _when(loan.hours_since_payout(max(hit.transfer.event_time_ms for hit in standing)))
+    count, between = len(standing), max(hit.hops for hit in standing) - 1
+    way_en = way_zh = ""
+    if between and finding.account_id is None:
+        way_en = f" through {_plural(between, 'account')} in between"
+        way_zh = f"，中间经过{between}个账户"
+    sure_en, sure_zh = _certainty(finding)
     english = (
-        f"Of loan {loan.loan_id} ({whole}) of {who}, {traced} ({loan.share(finding.traced_minor):.0%}) went to "
-        f"{finding.destination_en} within {when_en} of the payout, over {payments}; {sure_en}."
+        f"Of loan {loan.loan_id} ({whole}) of {loan.borrower_id or 'an unnamed customer'}, {traced} ({share}) went "
+        f"{finding.destination_en}, within {when_en} of the payout, in {_plural(count, 'payment')}{way_en}; {sure_en}."
     )
     chinese = (
-        f"客户{who}的借据{loan.loan_id}（{whole}）放款后{when_zh}内，{traced}（{loan.share(finding.traced_minor):.0%}）"
-        f"经{hops}笔支付流向{finding.destination_zh}；{sure_zh}。"
+        f"客户{loan.borrower_id or '（未载明）'}的借据{loan.loan_id}（{whole}）放款后{when_zh}内，{traced}（{share}）"
+        f"{finding.destination_zh}，共{count}笔支付{way_zh}；{sure_zh}。"
     )
     return english, chinese
 
 
+def _certainty(finding: Finding) -> tuple[str, str]:
+    loan, certain_minor = finding.loan, finding.bounds.certain_minor
+    if not certain_minor:
+        return "none of it provably so, since other money was or may have been there", "因存在或可能存在其他资金，尚无可以确定的金额"
+    if certain_minor >= finding.traced_minor:
+        return "all of it for certain", "全部金额均可确定"
+    certain, share = format_money(certain_minor, loan.account.currency), f"{loan.share(certain_minor):.0%}"
+    return f"at least {certain} ({share}) for certain", f"其中可以确定的不少于{certain}（{share}）"
+
+
+def _withdrawal(finding: Finding, detector: Detector) -> tuple[str, str]:
+    loan = finding.loan
+    innocent = [item.name for item in finding.look_alikes if item.result == "NOT_EXCLUDED"]
+    if not any(hit.transfer.standing_minor for hit in finding.hits):
+        why_en, why_zh = "the payments were reversed", "相关支付已被冲正"
+    elif innocent:
+        why_en = f"not excluded: {', '.join(name.replace('_', ' ') for name in innocent)}"
+        why_zh = f"不能排除{'、'.join(LOOK_ALIKES_ZH.get(name, name) for name in innocent)}"
+    else:
+        why_en, why_zh = "too little of the loan is left there", "留存金额已低于规则标准"
+    return (
+        f"Withdrawn: what is now known of loan {loan.loan_id} of {loan.borrower_id or 'an unnamed customer'} no longer shows "
+        f"{detector.name.lower().replace('_', ' ')} ({why_en}).",
+        f"撤回：就目前所知，客户{loan.borrower_id or '（未载明）'}的借据{loan.loan_id}不再构成“{detector.name_zh}”（{why_zh}）。",
+    )
+
+
+LOOK_ALIKES_ZH = {
+    "own_money": "自有资金支付", "own_habit": "既有投资习惯", "firm_is_customer": "证券公司为其客户", "approved_hedging": "经批准的套期保值",
+    "parking_before_payment": "付款前短暂停放", "refund": "退款", "trade_before_loan": "放款前已有往来", "beyond_ratio": "金额超出比例",
+    "cash_pool": "集团资金池", "wages": "工资", "approved_renewal": "经批准的续贷", "revolving_line": "循环额度",
+    "approved_cash_use": "经批准的现金使用", "keeps_a_margin": "留有差额", "known_entrusted_payee": "既有的受托支付收款人",
+}  # fmt: skip
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def _when(hours: float) -> tuple[str, str]:
-    if hours < 1:
-        minutes = max(1, round(hours * 60))
-        return f"{minutes} minute{'s' if minutes > 1 else ''}", f"{minutes}分钟"
-    if hours < 72:
-        return f"{hours:.0f} hour{'s' if round(hours) > 1 else ''}", f"{hours:.0f}小时"
-    return f"{hours / 24:.0f} days", f"{hours / 24:.0f}天"
-
-
+    """Rounded up: what happened within an hour and a half did not happen within one."""
+    if hours <= 1:
+        minutes = max(1, math.ceil(hours * 60))
+        return _plural(minutes, "minute"), f"{minutes}分钟"
+    if hours <= 72:
+        return _plural(math.ceil(hours), "hour"), f"{math.ceil(hours)}小时"
+    return _plural(math.ceil(hours / 24), "day"), f"{math.ceil(hours / 24)}天"

@@ -35,6 +35,8 @@ from detectors.tracer import DAY_MS, LENDER_ACCOUNT, LOAN_REPAYMENT, Movement, T
 from detectors.typologies import TYPOLOGIES
 
 SNAPSHOT_VERSION = 1
+SWEEP_MS = 60_000
+"""How often, in event time, the fold looks for what is due or old."""
 
 class Outputs:
     """What one event led to. ``status`` is ``applied``, ``duplicate`` or ``rejected`` (then ``fault`` says why)."""
@@ -60,6 +62,7 @@ class Engine:
         self.configuration = configuration
         fold = configuration.fold
         self.watermark_ms: int | None = None
+        self.next_sweep_ms = 0
         self.tracer = Tracer(configuration.bookings, configuration.trace)
         self.parties = Parties()
         self.places = Places(self.tracer, self.parties, configuration.codes, fold.hub_payers_min)
@@ -80,9 +83,13 @@ class Engine:
 
     # --- the main path ----------------------------------------------------------------------------------------------
 
-    def apply(self, event: Event) -> Outputs:
-        """Apply one event and return what follows from it; never raises on bad data."""
-        event_time_ms = event.event_time_ms
+    def apply(self, event: Event, event_time_ms: int | None = None) -> Outputs:
+        """Apply one event and return what follows from it; never raises on bad data.
+
+        Args:
+            event_time_ms: the event's own, for callers who have computed it already.
+        """
+        event_time_ms = event.event_time_ms if event_time_ms is None else event_time_ms
         refused = self._refuse(event, event_time_ms)
         if refused is not None:
             return refused
@@ -206,12 +213,18 @@ class Engine:
         return None
 
     def _advance(self, event_time_ms: int, outputs: Outputs) -> None:
-        """Event time moves on: what is due happens, what is old is forgotten."""
+        """Event time moves on, or a record is late."""
         if self.watermark_ms is not None and event_time_ms <= self.watermark_ms:
             if event_time_ms < self.watermark_ms:
                 self.counts["late"] += 1
             return
         self.watermark_ms = event_time_ms
+        if event_time_ms >= self.next_sweep_ms:
+            self.next_sweep_ms = event_time_ms - event_time_ms % SWEEP_MS + SWEEP_MS
+            self._sweep(event_time_ms, outputs)
+
+    def _sweep(self, event_time_ms: int, outputs: Outputs) -> None:
+        """Once a minute of event time: what is due happens, what is old is forgotten."""
         self.legs.forget_before(event_time_ms)
         self.tracer.forget_before(event_time_ms)
         self.places.forget_before(event_time_ms - self.configuration.legs.memory_minutes * 60_000)
@@ -349,7 +362,7 @@ class Engine:
 
 
 _STATE = frozenset({
-    "alert_book", "counts", "legs", "lending", "loan_of_alert", "parties", "places", "reversible", "seen", "tracer", "watermark_ms",
+    "alert_book", "counts", "legs", "lending", "loan_of_alert", "next_sweep_ms", "parties", "places", "reversible", "seen", "tracer", "watermark_ms",
 })  # fmt: skip
 
 

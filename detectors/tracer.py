@@ -198,8 +198,8 @@ class Tracer:
         movement = self._land(transfer, payee, taken, hop_parcels, repays)
         if short_minor or payer.unfunded_minor:
             self._claim(payer, payee, transfer, short_minor, taken)
-        if payee.claims:
-            self._fund(payee, transfer)
+        if payee.claims and movement is not None:
+            self._fund(payee, transfer, sum(parcel.amount_minor for parcel in movement.parcels[0]))
         return movement
 
     def _take(self, payer: Account, amount_minor: int) -> list[list[Lot]]:
@@ -285,9 +285,10 @@ class Tracer:
         ledgers = len(self.bookings)
         moved = arriving if arriving is not None else [[] for _ in range(ledgers)]
         self._receive(payee, transfer, moved, taken or [None] * ledgers, repays)
-        parcels = [[Parcel(lot.origin, lot.amount_minor, lot.hops, lot.trail) for lot in lots  # type: ignore[arg-type]
-                    if lot.origin.number > 0] for lots in moved]  # fmt: skip
-        return Movement(transfer, parcels) if any(parcels) else None
+        if not any(lot.origin.number > 0 for lots in moved for lot in lots):
+            return None
+        return Movement(transfer, [[Parcel(lot.origin, lot.amount_minor, lot.hops, lot.trail) for lot in lots  # type: ignore[arg-type]
+                                    if lot.origin.number > 0] for lots in moved])  # fmt: skip
 
     def _receive(
         self, payee: Account, transfer: Transfer, arriving: list[list[Lot]], taken: Sequence[list[Lot] | None],
@@ -460,27 +461,35 @@ class Tracer:
             payee.unfunded_ms = transfer.event_time_ms
         self.counts["claims"] += 1
 
-    def _fund(self, payer: Account, credit: Transfer) -> None:
-        """A credit has arrived on an account with open claims: those at or after its event time get its money."""
-        assert payer.claims is not None
-        oldest_ms = credit.event_time_ms - self.limits.claim_hours_max * HOUR_MS
-        open_claims: list[Claim] = []
-        for claim in payer.claims:
-            if claim.transfer.event_time_ms < oldest_ms:
-                continue
-            if claim.transfer.event_time_ms >= credit.event_time_ms or payer.place == IN_TRANSIT:
-                claim.amount_minor -= self._swap(payer, claim)
-            if claim.amount_minor:
-                open_claims.append(claim)
-        payer.claims = open_claims or None
+    def _fund(self, payer: Account, credit: Transfer, credited_minor: int) -> None:
+        """A credit of loan money has arrived on an account with open claims: those not before it get its money.
 
-    def _swap(self, payer: Account, claim: Claim) -> int:
+        What a claim's payee has itself sent on unfunded is funded in turn, in the order of the transfers.
+        """
+        oldest_ms = credit.event_time_ms - self.limits.claim_hours_max * HOUR_MS
+        payer.claims = [claim for claim in payer.claims or () if claim.transfer.event_time_ms >= oldest_ms] or None
+        waiting = [(payer, credited_minor, credit.event_time_ms, 0)]
+        while waiting:
+            account, budget, not_before_ms, after_seq = waiting.pop()
+            for claim in account.claims or ():
+                in_time = claim.transfer.event_time_ms >= not_before_ms or account.place == IN_TRANSIT
+                if not (in_time and budget and claim.transfer.seq > after_seq):
+                    continue
+                amount = self._swap(account, claim, budget)
+                budget -= amount
+                claim.amount_minor -= amount
+                payee = self.find(claim.transfer.payee, account.currency)
+                if amount and payee is not None and payee.claims:
+                    waiting.append((payee, amount, not_before_ms, claim.transfer.seq))
+            account.claims = [claim for claim in account.claims or () if claim.amount_minor] or None
+
+    def _swap(self, payer: Account, claim: Claim, budget: int) -> int:
         """Loan money on the payer changes places with the unfunded money it sent; balances stay. Returns the amount."""
         payee = self.find(claim.transfer.payee, payer.currency)
         if payee is None or payer.holdings is None or payer.holdings[0] is None:
             return 0
         room = claim.amount_minor if payee.is_sink else max(0, payee.balance_minor - payee.labelled_minor())
-        amount = min(claim.amount_minor, payer.holdings[0].labelled_minor, room)
+        amount = min(claim.amount_minor, budget, payer.holdings[0].labelled_minor, room)
         if not amount:
             return 0
         parcels = [self._swap_in(i, payer, payee, claim.transfer, amount) for i in range(len(self.bookings))]
@@ -490,10 +499,6 @@ class Tracer:
         self._forget_unlabelled(payer)
         self.counts["claims_funded"] += 1
         payee.unfunded_minor = max(0, payee.unfunded_minor - amount)
-        if payee.claims:
-            for onward in payee.claims:
-                onward.amount_minor -= self._swap(payee, onward)
-            payee.claims = [onward for onward in payee.claims if onward.amount_minor] or None
         return amount
 
     def _swap_in(self, i: int, payer: Account, payee: Account, transfer: Transfer, amount: int) -> list[Parcel]:
@@ -501,7 +506,7 @@ class Tracer:
         parcels: list[Parcel] = []
         if holding is None:
             return parcels
-        for lot in [lot for lot in holding.lots if lot.origin is not OWN]:
+        for lot in [lot for lot in reversed(holding.lots) if lot.origin is not OWN]:  # what has just come stands last
             piece = min(amount, lot.amount_minor)
             holding.take_back(lot, piece)
             if i == 0 and not lot.origin.expired:

@@ -2,23 +2,28 @@
 
 The question is whether the loan's money is at the forbidden place *for certain*. It is when ``certain`` reaches the rule's
 share. When it does not, own money may have paid, and the finding is cleared, unless the way itself speaks: every account
-on it passed on what it got, in like amounts and within days, and had no such habit before. Where an opening balance is
-unknown nothing can be certain; the finding then rests on the attributed share and says so.
+on it passed on what it got, in like amounts and within days, and had no such habit before. Where the opening balance of an
+account on the way is unknown nothing can be certain; the finding then rests on the attributed share and says so. Of an
+account at another bank not even the other traffic is known, so there the way has to speak.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
+from detectors.accounts import OTHER_BANK, Account
 from detectors.alert_record import Contribution, LookAlike, Measure
 from detectors.bounds import Bounds
 from detectors.detector import Context
 from detectors.loans import Loan, Passage
+from detectors.lots import Transfer
+from detectors.money import format_money
+from detectors.uses import POCKETS
 
 CHAIN_HOURS_MAX = 72
-"""A way speaks for itself only when each account on it passed the money on within this time."""
+"""A way speaks for itself only as far as each account on it passed the money on within this time."""
 CHAIN_RATIO_MIN = 0.85
 """... and at least this share of what it had received."""
 HABIT_PAYMENTS_MIN = 3
@@ -36,7 +41,7 @@ class Weighed(Struct, frozen=True, kw_only=True):
     share: float
     certain_share: float
     hours: float  # from the payout to the last passage
-    chain_ratio: float | None  # least ratio passed on along the way; None for a direct payment
+    chain_ratio: float | None  # least ratio that an account on a quick way passed on; None without such an account
     habit: bool
     alerts: bool
     severity: str
@@ -69,18 +74,21 @@ def weigh(context: Context, loan: Loan, hits: Sequence[Passage], share_min: floa
     bounds = Bounds(min(bounds.certain_minor, traced), max(bounds.possible_minor, traced), bounds.exact, bounds.rests_on)
     share, certain_share = loan.share(traced), loan.share(bounds.certain_minor)
     hours = loan.hours_since_payout(max(hit.transfer.event_time_ms for hit in hits))
-    chain = chain_ratio(hits)
-    habit = any(_is_habit(loan, hit) for hit in hits)
-    unknown = any(note.startswith("opening balance") for note in bounds.rests_on)
+    quick = [hit for hit in hits if _is_quick(hit)]
+    chain = chain_ratio(quick)
+    habit = bool(_habitual_places(loan, hits))
+    between = list(_between(context, loan, hits))
+    unknown = any(not account.balance_known for account in between)
+    unseen = any(account.place == OTHER_BANK for account in between)
     certain = certain_share >= share_min
-    way_speaks = chain is not None and chain >= CHAIN_RATIO_MIN and not habit
-    alerts = share >= share_min and (certain or way_speaks or (unknown and not habit))
+    way_speaks = chain is not None and chain >= CHAIN_RATIO_MIN and not habit and loan.share(traced_by(quick)[0]) >= share_min
+    alerts = share >= share_min and (certain or way_speaks or (unknown and not unseen and not habit))
     contributions = _contributions(context, loan, certain_share, share, hours, chain, habit)
     score = round(min(1.0, sum(item.added for item in contributions)), 4)
     return Weighed(
         bounds=bounds, traced_minor=traced, fifo_minor=fifo, share=share, certain_share=certain_share, hours=hours,
         chain_ratio=chain, habit=habit, alerts=alerts, severity=_severity(certain, certain_share, hours), score=score,
-        contributions=contributions, look_alikes=(_own_money(bounds, certain, unknown), _habit(loan, habit, hits)),
+        contributions=contributions, look_alikes=(_own_money(loan, bounds, certain, unknown), _habit(loan, hits)),
         measures=(
             Measure(name="share_of_loan_certain", observed=round(certain_share, 4), expected=0.0, threshold=share_min, unit="ratio"),
             Measure(name="share_of_loan_attributed", observed=round(share, 4), expected=0.0, threshold=share_min, unit="ratio"),
@@ -90,26 +98,60 @@ def weigh(context: Context, loan: Loan, hits: Sequence[Passage], share_min: floa
 
 
 def chain_ratio(hits: Sequence[Passage]) -> float | None:
-    """The least share of what an account on the way received that it passed on in time; None without such an account."""
-    least: float | None = None
+    """The least ratio between what an account on the way received and what it passed on; None without such an account.
+
+    Payments are summed per account, so that splitting and merging them hides nothing.
+    """
+    received: dict[str, dict[int, int]] = {}
+    passed_on: dict[str, dict[int, int]] = {}
     for hit in hits:
-        for parcel in hit.parcels:
-            way = parcel.trail.transfers()[1:]
-            for arrived, left in zip(way, way[1:], strict=False):
-                if left.event_time_ms - arrived.event_time_ms > CHAIN_HOURS_MAX * 3_600_000:
-                    ratio = 0.0
-                else:
-                    ratio = min(arrived.amount_minor, left.amount_minor) / max(arrived.amount_minor, left.amount_minor)
-                least = ratio if least is None else min(least, ratio)
-    return least
+        for arrived, left in _stays(hit):
+            received.setdefault(left.payer, {})[arrived.seq] = arrived.standing_minor
+            passed_on.setdefault(left.payer, {})[left.seq] = left.standing_minor
+    ratios = []
+    for account_id in received:
+        sums = sum(received[account_id].values()), sum(passed_on[account_id].values())
+        ratios.append(min(sums) / max(sums) if max(sums) else 0.0)
+    return min(ratios, default=None)
 
 
-def _is_habit(loan: Loan, hit: Passage) -> bool:
-    """The payer used this very place before the payout, repeatedly and in sums of this size."""
-    place = hit.payee
-    if place.is_sink or place.first_ms >= loan.paid_ms or place.in_count <= HABIT_PAYMENTS_MIN:
-        return False
-    return hit.transfer.amount_minor * place.in_count <= 2 * place.in_minor
+def _stays(hit: Passage) -> Iterator[tuple[Transfer, Transfer]]:
+    """The stays of the money on accounts between the borrower's and the destination: (payment in, payment out).
+
+    A way that comes back out of securities or a product starts anew there: buying and redeeming is no passing on.
+    """
+    for parcel in hit.parcels:
+        way = parcel.trail.transfers()[1:]
+        start = max((i + 1 for i, transfer in enumerate(way[:-1]) if transfer.use in POCKETS), default=0)
+        yield from zip(way[start:], way[start + 1 :], strict=False)
+
+
+def _is_quick(hit: Passage) -> bool:
+    stays = list(_stays(hit))
+    return bool(stays) and all(left.event_time_ms - arrived.event_time_ms <= CHAIN_HOURS_MAX * 3_600_000 for arrived, left in stays)
+
+
+def _between(context: Context, loan: Loan, hits: Sequence[Passage]) -> Iterator[Account]:
+    """The accounts that the money stood on before its last payment, the borrower's first."""
+    currency = loan.account.currency
+    names = dict.fromkeys(transfer.payee for hit in hits for parcel in hit.parcels for transfer in parcel.trail.transfers()[:-1])
+    found = (context.tracer.find(name, currency) for name in names)
+    return (account for account in found if account is not None and account.place not in POCKETS)
+
+
+def _habitual_places(loan: Loan, hits: Sequence[Passage]) -> list[Account]:
+    """Pockets that their owner paid into before the loan's money came, repeatedly and in sums of this size.
+
+    Only pockets (securities, products) keep a history per payer; what the loan itself has paid in makes no habit.
+    """
+    places = {hit.payee.account_id: hit.payee for hit in hits if hit.payee.place in POCKETS}
+    habitual = []
+    for place in places.values():
+        counted = [hit.transfer.amount_minor for hit in hits if hit.payee is place]
+        payments, paid_minor = place.in_count - len(counted), place.in_minor - sum(counted)
+        if place.first_ms < loan.paid_ms and payments >= HABIT_PAYMENTS_MIN and max(counted) * payments <= 2 * paid_minor:
+            habitual.append(place)
+    return habitual
 
 
 def _severity(certain: bool, certain_share: float, hours: float) -> str:
@@ -135,21 +177,24 @@ def _contributions(
     )
 
 
-def _own_money(bounds: Bounds, certain: bool, unknown: bool) -> LookAlike:
-    detail = f"at least {bounds.certain_minor} minor units cannot have been other money; {'; '.join(bounds.rests_on)}"
+def _own_money(loan: Loan, bounds: Bounds, certain: bool, unknown: bool) -> LookAlike:
+    least = format_money(bounds.certain_minor, loan.account.currency)
+    detail = f"at least {least} cannot have been other money; {'; '.join(bounds.rests_on)}"
     if certain:
         return LookAlike(name="own_money", result="EXCLUDED", detail=detail)
     return LookAlike(name="own_money", result="NOT_TESTABLE" if unknown else "NOT_EXCLUDED", detail=detail)
 
 
-def _habit(loan: Loan, habit: bool, hits: Sequence[Passage]) -> LookAlike:
+def _habit(loan: Loan, hits: Sequence[Passage]) -> LookAlike:
     place = hits[-1].payee
-    if place.is_sink:
-        return LookAlike(name="own_habit", result="NOT_TESTABLE", detail="no history is kept per payer for this destination")
-    detail = f"{place.in_count} payments by this payer to {place.account_id} so far; the first was {_before(loan, place.first_ms)}"
-    return LookAlike(name="own_habit", result="NOT_EXCLUDED" if habit else "EXCLUDED", detail=detail)
+    if place.place not in POCKETS:
+        return LookAlike(name="own_habit", result="NOT_TESTABLE", detail="no history per payer is kept for this kind of destination")
+    habitual = _habitual_places(loan, hits)
+    place = habitual[0] if habitual else place
+    detail = f"{place.in_count} payments to {place.account_id} so far; the first was {_before(loan, place.first_ms)}"
+    return LookAlike(name="own_habit", result="NOT_EXCLUDED" if habitual else "EXCLUDED", detail=detail)
 
 
 def _before(loan: Loan, event_time_ms: int) -> str:
     days = (loan.paid_ms - event_time_ms) / 86_400_000
-    return f"{days:.0f} days before the payout" if days >= 0 else f"{-days:.1f} days after the payout"
+    return f"{days:.0f} days before the payout" if days > 0 else f"{-days:.1f} days after the payout"

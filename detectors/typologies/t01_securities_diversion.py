@@ -34,8 +34,8 @@ class SecuritiesDiversion(UseRule[Parameters]):
     name_zh = "挪用入股市/期货"
     uses = frozenset({SECURITIES})
     Parameters = Parameters
-    destination_en = "securities or futures accounts"
-    destination_zh = "证券/期货账户"
+    destination_en = "to securities or futures accounts"
+    destination_zh = "流向证券/期货账户"
     checks = (
         "Ask the securities clearing records of the paying account for the days around the payment",
         "Compare the stated purpose and the contract with the payment's memo and payee",
@@ -52,14 +52,23 @@ class SecuritiesDiversion(UseRule[Parameters]):
         return self.parameters(loan, context).share_min
 
     def look_alikes(self, loan: Loan, hits: list[Passage], weighed: Weighed, context: Context) -> tuple[LookAlike, ...]:
-        firm = hits[-1].record.counterparty_account
-        account = context.tracer.find(firm, loan.origin.payouts[0].currency) if firm is not None else None
-        is_customer = account is not None and account.paid_before(loan.account.account_id, loan.paid_ms)
+        firm = hits[-1].record.counterparty_account or "the firm"
+        is_customer = all(_is_customer(loan, hit, hits) for hit in hits)
         hedging = loan.info is not None and loan.info.purpose_code == "HEDGING"
+        detail = f"{firm} had paid the borrower before the loan and never been paid: {_yes(is_customer)}"
         return (
-            clears("firm_is_customer", is_customer, f"{firm or 'the firm'} paid the borrower before the loan: {_yes(is_customer)}"),
+            clears("firm_is_customer", is_customer, detail),
             clears("approved_hedging", hedging, f"the contract's purpose is hedging: {_yes(hedging)}"),
         )
+
+
+def _is_customer(loan: Loan, hit: Passage, hits: list[Passage]) -> bool:
+    """The firm buys from the borrower: before the loan it paid and was not paid. An investor pays in before he redeems."""
+    if hit.record.txn_type == "SECURITIES_TRANSFER":
+        return False
+    firm = hit.payee
+    paid_in_before = firm.in_count - sum(other.payee is firm for other in hits)
+    return not paid_in_before and firm.paid_before(loan.account.account_id, loan.paid_ms)
 
 
 def _yes(fact: bool) -> str:

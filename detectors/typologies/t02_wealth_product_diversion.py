@@ -10,6 +10,7 @@ from detectors.alert_record import LookAlike
 from detectors.detector import Context
 from detectors.finding import Finding
 from detectors.loans import Loan, Passage
+from detectors.money import format_money
 from detectors.use_rule import UseRule, clears
 from detectors.uses import WEALTH
 from detectors.verdict import Weighed
@@ -29,7 +30,9 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
 class WealthProductDiversion(UseRule[Parameters]):
     """Purchases of wealth products with loan money.
 
-    A purchase redeemed within ``parking_days_max`` was parked: the alert is withdrawn when the money is back.
+    A purchase redeemed within ``parking_days_max`` was parked: the alert is withdrawn when the money is back, and stands
+    again when it buys again. Misses what is bought at another bank; a redemption into another account of the customer is not
+    linked to the purchase.
     """
 
     code = "T02"
@@ -37,8 +40,8 @@ class WealthProductDiversion(UseRule[Parameters]):
     name_zh = "挪用购买理财"
     uses = None  # redemptions carry the class of the account they go to
     Parameters = Parameters
-    destination_en = "wealth products"
-    destination_zh = "理财产品"
+    destination_en = "into wealth products"
+    destination_zh = "用于购买理财产品"
     checks = (
         "Read the product's term and the holder in the purchase record",
         "Look for a dated payment to a supplier that the money waits for",
@@ -61,17 +64,37 @@ class WealthProductDiversion(UseRule[Parameters]):
     def look_alikes(self, loan: Loan, hits: list[Passage], weighed: Weighed, context: Context) -> tuple[LookAlike, ...]:
         rules = self.parameters(loan, context)
         redemptions = [hit for hit in loan.hits.get(self.code, ()) if hit.payer.place == WEALTH]
-        bought_ms = min(hit.transfer.event_time_ms for hit in hits)
-        parked = sum(
-            hit.standing_minor() for hit in redemptions
-            if hit.transfer.event_time_ms - bought_ms <= rules.parking_days_max * DAY_MS
-        )  # fmt: skip
+        parked = sum(_parked_minor(hit, rules.parking_days_max) for hit in redemptions)
+        parked -= _bought_again_minor(hits, {hit.transfer.seq for hit in redemptions if _parked_minor(hit, rules.parking_days_max)})
         still = loan.share(weighed.traced_minor - parked)
         innocent = parked > 0 and still < rules.share_min
-        detail = f"{parked} minor units of it were redeemed within {rules.parking_days_max} days; {still:.1%} of the loan remains"
+        back = format_money(max(0, parked), loan.account.currency)
+        detail = f"{back} of it was redeemed within {rules.parking_days_max} days and not invested again; {still:.1%} of the loan remains"
         return (clears("parking_before_payment", innocent, detail),)
 
     def judge(self, loan: Loan, hits: list[Passage], context: Context) -> Finding:
         """Only purchases are weighed; redemptions are tested as a look-alike."""
         purchases = [hit for hit in hits if hit.payer.place != WEALTH]
         return super().judge(loan, purchases, context)
+
+
+def _parked_minor(redemption: Passage, days_max: int) -> int:
+    """How much of a redemption had been bought at most ``days_max`` days before."""
+    quick = sum(
+        parcel.amount_minor for parcel in redemption.parcels
+        if parcel.trail.parent is not None
+        and redemption.transfer.event_time_ms - parcel.trail.parent.transfer.event_time_ms <= days_max * DAY_MS
+    )  # fmt: skip
+    return min(quick, redemption.transfer.standing_minor)
+
+
+def _bought_again_minor(purchases: list[Passage], redeemed_seqs: set[int]) -> int:
+    """How much of the purchases was paid with money from these redemptions."""
+    again = 0
+    for hit in purchases:
+        parcels = sum(
+            parcel.amount_minor for parcel in hit.parcels
+            if any(transfer.seq in redeemed_seqs for transfer in parcel.trail.transfers())
+        )  # fmt: skip
+        again += min(parcels, hit.transfer.standing_minor)
+    return again

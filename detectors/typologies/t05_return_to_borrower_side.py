@@ -11,7 +11,7 @@ from detectors.detector import Context
 from detectors.loans import Loan, Passage
 from detectors.parties import BORROWER
 from detectors.use_rule import UseRule, clears
-from detectors.uses import says
+from detectors.uses import POCKETS, says
 from detectors.verdict import Weighed
 
 
@@ -19,7 +19,7 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     """The direct rule is a supervisor's published check (within 3 days, 0.2 to 1.25 of the loan); the rest is proposed."""
 
     share_min: Annotated[float, Meta(gt=0, le=1)] = 0.20
-    share_max: Annotated[float, Meta(gt=0, le=10)] = 1.25
+    share_max: Annotated[float, Meta(gt=0, le=10)] = 1.25  # payments above it are other business, unless the money is certain
     direct_days_max: Annotated[int, Meta(ge=0, le=365)] = 3  # calendar days from the payout, direct payment
     return_days_max: Annotated[int, Meta(ge=0, le=365)] = 15  # through other accounts
     hops_max: Annotated[int, Meta(ge=1, le=100)] = 5
@@ -28,16 +28,16 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
 class ReturnToBorrowerSide(UseRule[Parameters]):
     """Loan money that reaches the borrower's side: directly a related party, or anybody of the side through strangers.
 
-    Moving between the borrower's own accounts is no return. Money that comes back from another bank is seen only when the
-    account it comes from is the one it had gone to.
+    Moving between the borrower's own accounts is no return, nor is redeeming what the borrower had invested. Money that comes
+    back from another bank is seen only when the account it comes from is the one it had gone to.
     """
 
     code = "T05"
     name = "RETURN_TO_BORROWER_SIDE"
     name_zh = "回流借款人/关联方/担保人"
     Parameters = Parameters
-    destination_en = "accounts of the borrower's own side"
-    destination_zh = "借款人一方账户"
+    destination_en = "to the borrower's own side"
+    destination_zh = "流向借款人一方账户"
     checks = (
         "Read contract, invoice and delivery papers of the first payment",
         "Establish the relation between the payee and the account the money came back to",
@@ -48,11 +48,11 @@ class ReturnToBorrowerSide(UseRule[Parameters]):
     def counts(self, passage: Passage, context: Context) -> bool:
         loan, transfer = passage.loan, passage.transfer
         role = context.side(loan, passage.payee, transfer.event_time_ms)
-        if role is None or passage.payee is loan.account and passage.hops == 0:
+        if role is None or passage.payer.place in POCKETS:
             return False
         rules = self.parameters(loan, context)
         payer_role = context.side(loan, passage.payer, transfer.event_time_ms)
-        if says(passage.record.memo, context.codes.wage_words) or passage.record.txn_type == "PAYROLL_AGENCY":
+        if _is_wage(passage, rules, context):
             return False
         days = context.day(transfer.event_time_ms) - context.day(loan.paid_ms)
         if payer_role == BORROWER:
@@ -66,21 +66,44 @@ class ReturnToBorrowerSide(UseRule[Parameters]):
 
     def destination(self, hits: list[Passage]) -> tuple[str, str]:
         payees = ", ".join(dict.fromkeys(hit.payee.account_id for hit in hits[-3:]))
-        return f"the borrower's own side ({payees})", f"借款人一方账户（{payees}）"
+        return f"to the borrower's own side ({payees})", f"流向借款人一方账户（{payees}）"
 
     def look_alikes(self, loan: Loan, hits: list[Passage], weighed: Weighed, context: Context) -> tuple[LookAlike, ...]:
         rules = self.parameters(loan, context)
         refund = all(says(hit.record.memo, context.codes.refund_words) and _came_from(hit) for hit in hits)
         traded = all(hit.payer.paid_before(hit.payee.account_id, loan.paid_ms) for hit in hits if hit.hops >= 2)
         traded = traded and any(hit.hops >= 2 for hit in hits) and (weighed.chain_ratio or 0.0) < 0.8
-        too_much = weighed.share > rules.share_max
+        paid = loan.share(sum(hit.transfer.standing_minor for hit in hits))
+        too_much = paid > rules.share_max and weighed.certain_share < rules.share_min
+        pool = all(_is_pooled(loan, hit, context) for hit in hits)
         return (
             clears("refund", refund, "the payer gave back what it had got from that account, and the memo says so"
                    if refund else "no memo or amount speaks for a refund"),
             clears("trade_before_loan", traded, "the payer had paid this account before the loan, in other amounts"
                    if traded else "no two-way trade on record before the loan, or the amounts match too well"),
-            clears("beyond_ratio", too_much, f"{weighed.share:.1%} of the loan against at most {rules.share_max:.0%}"),
+            clears("beyond_ratio", too_much, f"the payments are {paid:.1%} of the loan, against at most {rules.share_max:.0%}"),
+            clears("cash_pool", pool, "a member of the group that paid and was paid before the loan" if pool
+                   else "not a cash pool of the group that predates the loan"),
+            clears("wages", False, "no payment counted is a payroll batch, nor a wage that is small or was paid before the loan"),
         )  # fmt: skip
+
+
+def _is_wage(passage: Passage, rules: Parameters, context: Context) -> bool:
+    """A payroll batch; or the memo says wage, and it is small against the loan or goes to somebody paid before the loan."""
+    if passage.record.txn_type == "PAYROLL_AGENCY":
+        return True
+    loan, transfer = passage.loan, passage.transfer
+    if not says(passage.record.memo, context.codes.wage_words):
+        return False
+    usual = passage.payer.paid_before(passage.payee.account_id, loan.paid_ms)
+    return usual or loan.share(transfer.amount_minor) < rules.share_min
+
+
+def _is_pooled(loan: Loan, hit: Passage, context: Context) -> bool:
+    """Both directions were in use between the two accounts of one group before the loan."""
+    role = context.side(loan, hit.payee, hit.transfer.event_time_ms)
+    forth = hit.payer.paid_before(hit.payee.account_id, loan.paid_ms)
+    return role == "GROUP_MEMBER" and forth and hit.payee.paid_before(hit.payer.account_id, loan.paid_ms)
 
 
 def _came_from(hit: Passage) -> bool:

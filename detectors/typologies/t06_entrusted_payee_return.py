@@ -8,19 +8,22 @@ from msgspec import Meta, Struct
 
 from detectors.alert_record import LookAlike
 from detectors.detector import Context
+from detectors.finding import Finding
 from detectors.loans import Loan, Passage
 from detectors.use_rule import UseRule, clears
 from detectors.uses import says
 from detectors.verdict import Weighed
 
 DAY_MS = 86_400_000
+LIKE_AMOUNT_MIN = 0.90
+"""From this ratio on a payee's payment is taken for the entrusted money itself, whatever the two traded before."""
 
 
 class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     """Defaults are proposals; a rule set overrides them."""
 
     ratio_min: Annotated[float, Meta(gt=0, le=1)] = 0.80  # of the entrusted amount
-    ratio_max: Annotated[float, Meta(gt=0, le=10)] = 1.05
+    ratio_max: Annotated[float, Meta(gt=0, le=10)] = 1.05  # more is other business, unless the money is certain
     days_max: Annotated[int, Meta(ge=0, le=365)] = 3
     known_days_min: Annotated[int, Meta(ge=0, le=3650)] = 30  # a payee seen longer than this has other business
 
@@ -35,7 +38,7 @@ class EntrustedPayeeReturn(UseRule[Parameters]):
     name = "ENTRUSTED_PAYEE_RETURN"
     name_zh = "受托支付收款人回流"
     Parameters = Parameters
-    destination_en = "away from the entrusted payee"
+    destination_en = "on from the entrusted payee"
     destination_zh = "由受托支付收款人转出"
     checks = (
         "Read the purchase contract and the delivery papers of the entrusted payment",
@@ -59,24 +62,49 @@ class EntrustedPayeeReturn(UseRule[Parameters]):
         )
 
     def share_min(self, loan: Loan, hits: list[Passage], context: Context) -> float:
-        rules = self.parameters(loan, context)
-        entrusted = sum(item.amount_minor for item in loan.info.entrusted_payments) if loan.info is not None else 0
-        return max(0.01, min(1.0, rules.ratio_min * loan.share(entrusted)))
+        entrusted = loan.share(_entrusted_minor(loan, {hit.payer.account_id for hit in hits}))
+        return max(0.01, min(1.0, self.parameters(loan, context).ratio_min * entrusted))
 
     def destination(self, hits: list[Passage]) -> tuple[str, str]:
         payee = hits[-1].payer.account_id
         onward = ", ".join(dict.fromkeys(hit.payee.account_id for hit in hits[-3:]))
-        return f"{onward}, sent on by the entrusted payee {payee}", f"{onward}（由受托支付收款人{payee}转出）"
+        return f"to {onward}, sent on by the entrusted payee {payee}", f"由受托支付收款人{payee}转往{onward}"
 
     def look_alikes(self, loan: Loan, hits: list[Passage], weighed: Weighed, context: Context) -> tuple[LookAlike, ...]:
-        traded = all(hit.payer.paid_before(hit.payee.account_id, loan.paid_ms) for hit in hits)
+        rules = self.parameters(loan, context)
+        ratio = _passed_minor(hits) / max(1, _entrusted_minor(loan, {hit.payer.account_id for hit in hits}))
+        traded = ratio < LIKE_AMOUNT_MIN and all(hit.payer.paid_before(hit.payee.account_id, loan.paid_ms) for hit in hits)
+        too_much = ratio > rules.ratio_max and weighed.certain_share < self.share_min(loan, hits, context)
         known = hits[0].payer.first_ms < loan.paid_ms
         return (
-            clears("trade_before_loan", traded, f"the payee had paid these accounts before the loan: {'yes' if traded else 'no'}"),
-            LookAlike(name="returned_payment", result="EXCLUDED", detail="no memo or reversal marks the money as a returned payment"),
+            clears("trade_before_loan", traded, "the payee had paid these accounts before the loan, in other amounts" if traded
+                   else "the payee had not paid these accounts before the loan, or the amounts match too well"),
+            clears("beyond_ratio", too_much, f"{ratio:.1%} of the entrusted amount, against at most {rules.ratio_max:.0%}"),
+            LookAlike(name="returned_payment", result="EXCLUDED", detail="no payment counted goes back to its payer marked as a refund"),
             LookAlike(name="established_payee", result="EXCLUDED" if not known else "NOT_TESTABLE",
                       detail=f"the payee's account was {'' if known else 'not '}seen before the loan"),
         )  # fmt: skip
+
+    def judge(self, loan: Loan, hits: list[Passage], context: Context) -> Finding:
+        """Each payee is held to its own entrusted amount; those that passed on enough of theirs are weighed together."""
+        by_payee: dict[str, list[Passage]] = {}
+        for hit in hits:
+            if hit.transfer.standing_minor:
+                by_payee.setdefault(hit.payer.account_id, []).append(hit)
+        ratio_min = self.parameters(loan, context).ratio_min
+        chosen = {
+            payee for payee, passed in by_payee.items() if _passed_minor(passed) >= ratio_min * _entrusted_minor(loan, {payee})
+        } or {hits[-1].payer.account_id}
+        return super().judge(loan, [hit for hit in hits if hit.payer.account_id in chosen], context)
+
+
+def _entrusted_minor(loan: Loan, payees: set[str]) -> int:
+    payments = loan.info.entrusted_payments if loan.info is not None else ()
+    return sum(payment.amount_minor for payment in payments if payment.payee_account in payees)
+
+
+def _passed_minor(hits: list[Passage]) -> int:
+    return sum(hit.transfer.standing_minor for hit in hits)
 
 
 def _arrived_ms(passage: Passage) -> int:
@@ -85,10 +113,13 @@ def _arrived_ms(passage: Passage) -> int:
 
 
 def _is_returned_payment(passage: Passage, context: Context) -> bool:
-    """A payment sent back because it could not be booked: the same amount to the account it came from, and marked so."""
+    """A returned or refunded payment: back to the account it came from, not more than that, and marked so.
+
+    The money is then on the borrower's account again, and is followed on from there.
+    """
     marked = passage.record.reversal_flag or says(passage.record.memo, context.codes.refund_words)
     befores = [parcel.trail.parent.transfer for parcel in passage.parcels if parcel.trail.parent is not None]
-    same = all(before.payer == passage.transfer.payee and before.amount_minor == passage.transfer.amount_minor for before in befores)
+    same = all(before.payer == passage.transfer.payee and before.amount_minor >= passage.transfer.amount_minor for before in befores)
     return marked and same
 
 

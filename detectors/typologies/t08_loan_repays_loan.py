@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta, Struct
 
 from detectors.alert_record import LookAlike
 from detectors.detector import Context
+from detectors.finding import Finding
 from detectors.loans import Loan, Passage
 from detectors.use_rule import UseRule, clears
 from detectors.uses import LOAN_REPAYMENT
@@ -35,8 +37,8 @@ class LoanRepaysLoan(UseRule[Parameters]):
     name_zh = "借新还旧"
     uses = frozenset({LOAN_REPAYMENT})
     Parameters = Parameters
-    destination_en = "the repayment of other loans"
-    destination_zh = "归还其他贷款"
+    destination_en = "into the repayment of other loans"
+    destination_zh = "用于归还其他贷款"
     checks = (
         "Check whether the new loan was approved as a renewal of the old one",
         "Check the old loan's overdue days and classification before the repayment",
@@ -57,18 +59,34 @@ class LoanRepaysLoan(UseRule[Parameters]):
 
     def destination(self, hits: list[Passage]) -> tuple[str, str]:
         loans = ", ".join(dict.fromkeys(hit.record.related_loan_id or "an unnamed loan" for hit in hits[-3:]))
-        return f"the repayment of {loans}", f"归还贷款 {loans}"
+        in_chinese = "、".join(dict.fromkeys(hit.record.related_loan_id or "未载明的贷款" for hit in hits[-3:]))
+        return f"into the repayment of {loans}", f"用于归还贷款{in_chinese}"
 
     def look_alikes(self, loan: Loan, hits: list[Passage], weighed: Weighed, context: Context) -> tuple[LookAlike, ...]:
         info = loan.info
-        repaid = {hit.record.related_loan_id for hit in hits}
-        renewal = info is not None and info.occur_type in RENEWALS and repaid <= set(info.refinanced_loan_ids)
+        renewal = all(_is_approved(loan, hit) for hit in hits)
         revolving = info is not None and info.occur_type == "REVOLVING_DRAW"
         kind = info.occur_type if info is not None else "unknown"
+        nameless = any(hit.record.related_loan_id is None for hit in hits)
         return (
             clears("approved_renewal", renewal, f"booked as {kind}, refinancing {_named(info)}"),
             clears("revolving_line", revolving, f"booked as {kind}"),
-        )
+            LookAlike(name="repays_itself", result="NOT_TESTABLE" if nameless else "EXCLUDED",
+                      detail="a repayment names no loan; it may be of this one" if nameless else "each repayment names another loan"),
+        )  # fmt: skip
+
+    def judge(self, loan: Loan, hits: list[Passage], context: Context) -> Finding:
+        """What an approval covers is left out; a repayment that names no loan weighs less."""
+        finding = super().judge(loan, [hit for hit in hits if not _is_approved(loan, hit)] or hits, context)
+        if any(hit.record.related_loan_id is None for hit in finding.hits):
+            return msgspec.structs.replace(finding, severity="MEDIUM")
+        return finding
+
+
+def _is_approved(loan: Loan, hit: Passage) -> bool:
+    """The loan was booked as the renewal of the one that is repaid."""
+    info = loan.info
+    return info is not None and info.occur_type in RENEWALS and hit.record.related_loan_id in info.refinanced_loan_ids
 
 
 def _named(info: object) -> str:

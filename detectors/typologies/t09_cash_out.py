@@ -36,8 +36,8 @@ class CashOut(UseRule[Parameters]):
     name_zh = "套现"
     uses = frozenset({CASH, QUASI_CASH, PURCHASE})
     Parameters = Parameters
-    destination_en = "cash or quasi-cash"
-    destination_zh = "现金或类现金"
+    destination_en = "into cash or quasi-cash"
+    destination_zh = "变为现金或类现金"
     checks = (
         "Compare withdrawals with wage lists and purchase slips",
         "Check the merchant's business and its dealings with the borrower",
@@ -64,9 +64,8 @@ class CashOut(UseRule[Parameters]):
 
     def share_min(self, loan: Loan, hits: list[Passage], context: Context) -> float:
         rules = self.parameters(loan, context)
-        if any(_from_general_account(hit) for hit in hits):
-            return rules.general_account_share_min
-        return rules.share_min
+        general = loan.share(sum(hit.standing_minor() for hit in hits if _from_general_account(hit)))
+        return rules.general_account_share_min if general >= rules.general_account_share_min else rules.share_min
 
     def look_alikes(self, loan: Loan, hits: list[Passage], weighed: Weighed, context: Context) -> tuple[LookAlike, ...]:
         farmer = loan.info is not None and loan.info.borrower_type == "FARMER" and loan.info.purpose_code == "AGRICULTURE"

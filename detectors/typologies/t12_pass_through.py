@@ -13,8 +13,11 @@ from detectors.detector import Context
 from detectors.finding import Finding
 from detectors.loans import Loan, Passage
 from detectors.use_rule import UseRule, clears
-from detectors.uses import LOAN_INTEREST, LOAN_REPAYMENT
+from detectors.uses import AGENCY, HUB, LOAN_INTEREST, LOAN_REPAYMENT
 from detectors.verdict import Weighed
+
+PUT_TO_USE = frozenset({LOAN_REPAYMENT, LOAN_INTEREST, AGENCY, HUB})
+"""Wages, taxes, utilities, debt service: what pays them has not been passed on."""
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -43,8 +46,8 @@ class PassThrough(UseRule[Parameters]):
     name_zh = "快进快出"
     kind = "PATTERN"
     Parameters = Parameters
-    destination_en = "an account that passed it on at once"
-    destination_zh = "快进快出账户"
+    destination_en = "through an account that passed it on at once"
+    destination_zh = "经他人账户快进快出"
     checks = (
         "Check when and how the account was opened and who operates it",
         "Follow the onward payments to their last visible place",
@@ -54,7 +57,7 @@ class PassThrough(UseRule[Parameters]):
 
     def counts(self, passage: Passage, context: Context) -> bool:
         loan, payer = passage.loan, passage.payer
-        if passage.hops < 2 or payer.place != HELD or passage.transfer.use in (LOAN_REPAYMENT, LOAN_INTEREST):
+        if passage.hops < 2 or payer.place != HELD or passage.transfer.use in PUT_TO_USE:
             return False
         rules = self.parameters(loan, context)
         if payer.in_count > rules.payments_max or len(payer.payees or ()) > rules.payees_max:
@@ -71,30 +74,40 @@ class PassThrough(UseRule[Parameters]):
         return f"through {names}, which passed it on at once", f"经{names}快进快出"
 
     def look_alikes(self, loan: Loan, hits: list[Passage], weighed: Weighed, context: Context) -> tuple[LookAlike, ...]:
-        rules = self.parameters(loan, context)
         mule = hits[-1].payer
-        passed, arrived = _passed_and_arrived(hits, mule.account_id)
-        ratio = passed / arrived if arrived else 0.0
-        residue = max(0, mule.balance_minor) / arrived if arrived and mule.balance_known else 0.0
-        keeps = ratio < rules.ratio_min or residue > rules.residue_max
+        ratio, residue, keeps = self._margin(loan, hits, context)
         before = mule.first_ms < loan.paid_ms - 30 * DAY_MS
         entrusted = mule.account_id in loan.entrusted_accounts and before
         return (
-            clears("keeps_a_margin", keeps, f"{ratio:.1%} passed on, {residue:.1%} left on the account"),
+            clears("keeps_a_margin", keeps, f"{ratio:.1%} of what came in passed on; left on the account: {residue}"),
             clears("known_entrusted_payee", entrusted, "the contract's payee, known for more than 30 days before the loan"
                    if entrusted else "not a payee of the contract, or not known before"),
             LookAlike(name="other_business", result="EXCLUDED", detail=f"{mule.in_count} incoming payments, {len(mule.payees or ())} payees ever"),
         )  # fmt: skip
 
     def judge(self, loan: Loan, hits: list[Passage], context: Context) -> Finding:
-        """One alert per loan, on the account that passed on most of it last."""
-        mule = hits[-1].payer
-        own = [hit for hit in hits if hit.payer is mule]
+        """One alert per loan, on the account that passed on most; what a later account keeps does not clear an earlier one."""
+        by_mule: dict[str, list[Passage]] = {}
+        for hit in hits:
+            if hit.transfer.standing_minor:
+                by_mule.setdefault(hit.payer.account_id, []).append(hit)
+        passing = [own for own in by_mule.values() if not self._margin(loan, own, context)[2]]
+        own = max(passing, key=_passed_minor, default=next(reversed(by_mule.values()), hits))
         finding = super().judge(loan, own, context)
-        passed, arrived = _passed_and_arrived(own, mule.account_id)
+        passed, arrived = _passed_and_arrived(own, own[-1].payer.account_id)
         measures = (*finding.measures, Measure(name="passed_on", observed=round(passed / arrived, 4) if arrived else 0.0,
                     expected=0.5, threshold=self.parameters(loan, context).ratio_min, unit="ratio"))  # fmt: skip
-        return msgspec.structs.replace(finding, measures=measures, account_id=mule.account_id, severity="MEDIUM")
+        return msgspec.structs.replace(finding, measures=measures, account_id=own[-1].payer.account_id, severity="MEDIUM")
+
+    def _margin(self, loan: Loan, hits: list[Passage], context: Context) -> tuple[float, str, bool]:
+        """(Ratio passed on, what is left in words, whether that is a margin). The balance counts while the account has just paid."""
+        rules, mule = self.parameters(loan, context), hits[-1].payer
+        passed, arrived = _passed_and_arrived(hits, mule.account_id)
+        ratio = passed / arrived if arrived else 0.0
+        if not mule.balance_known:
+            return ratio, "not known", ratio < rules.ratio_min
+        left = max(0, hits[-1].transfer.payer_after_minor or 0) / arrived if arrived else 0.0
+        return ratio, f"{left:.1%} of it", ratio < rules.ratio_min or left > rules.residue_max
 
 
 def _arrived_ms(passage: Passage) -> int:
@@ -110,3 +123,7 @@ def _passed_and_arrived(hits: list[Passage], account_id: str) -> tuple[int, int]
             if before is not None and before.transfer.payee == account_id:
                 incoming[before.transfer.seq] = before.transfer.amount_minor
     return sum(hit.transfer.standing_minor for hit in hits), sum(incoming.values())
+
+
+def _passed_minor(hits: list[Passage]) -> int:
+    return sum(hit.transfer.standing_minor for hit in hits)
