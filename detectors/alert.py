@@ -122,7 +122,8 @@ class AlertBook:
             alert_id=said.alert_id, revision=said.revision + 1, status="OPEN" if finding.stands else "WITHDRAWN",
             typology=finding.typology, typology_name=detector.name, typology_name_zh=detector.name_zh, kind=detector.kind,
             severity=finding.severity, score=finding.score, score_percentile=percentile,  # type: ignore[arg-type]
-            subject=_subject(loan, finding.account_id), sentence_en=english, sentence_zh=chinese, currency=loan.account.currency,
+            subject=_subject(loan, finding.account_id), sentence_en=english, sentence_zh=chinese,
+            currency=loan.account.currency,
             traced_min_minor=finding.bounds.certain_minor, traced_estimate_minor=finding.traced_minor,
             traced_max_minor=finding.bounds.possible_minor, traced_fifo_minor=finding.fifo_minor, method=METHOD,
             bounds_exact=finding.bounds.exact, bounds_rest_on=finding.bounds.rests_on, measures=finding.measures, path=path,
@@ -150,7 +151,12 @@ class AlertBook:
         path = tuple(_step(*steps[seq], carried[seq]) for seq in kept)
         hops = max((hop for hop, _ in steps.values()), default=0)
         payees = (context.tracer.find(transfer.payee, transfer.currency) for _, transfer in steps.values())
-        return path, len(steps) - len(kept), hops, any(account is not None and account.place not in WITHIN_THE_BANK for account in payees)
+        return (
+            path,
+            len(steps) - len(kept),
+            hops,
+            any(account is not None and account.place not in WITHIN_THE_BANK for account in payees),
+        )
 
 
 def alert_id(loan_id: str, typology: str) -> str:
@@ -188,7 +194,15 @@ def _subject(loan: Loan, account_id: str | None) -> Subject:
     info = loan.info
     named = {
         name: getattr(info, name, None)
-        for name in ("contract_id", "borrower_type", "product_class", "purpose_code", "purpose_text", "org_id", "account_manager_id")
+        for name in (
+            "contract_id",
+            "borrower_type",
+            "product_class",
+            "purpose_code",
+            "purpose_text",
+            "org_id",
+            "account_manager_id",
+        )
     }
     return Subject(
         loan_id=loan.loan_id, customer_id=loan.borrower_id, account_id=account_id, loan_amount_minor=loan.amount_minor,
@@ -225,7 +239,10 @@ def sentences(finding: Finding, detector: Detector) -> tuple[str, str]:
 def _certainty(finding: Finding) -> tuple[str, str]:
     loan, certain_minor = finding.loan, finding.bounds.certain_minor
     if not certain_minor:
-        return "none of it provably so, since other money was or may have been there", "因存在或可能存在其他资金，尚无可以确定的金额"
+        return (
+            "none of it provably so, since other money was or may have been there",
+            "因存在或可能存在其他资金，尚无可以确定的金额",
+        )
     if certain_minor >= finding.traced_minor:
         return "all of it for certain", "全部金额均可确定"
     certain, share = format_money(certain_minor, loan.account.currency), f"{loan.share(certain_minor):.0%}"
@@ -234,6 +251,7 @@ def _certainty(finding: Finding) -> tuple[str, str]:
 
 def _withdrawal(finding: Finding, detector: Detector) -> tuple[str, str]:
     loan = finding.loan
+    who_en, who_zh = loan.borrower_id or "an unnamed customer", loan.borrower_id or "（未载明）"
     innocent = [item.name for item in finding.look_alikes if item.result == "NOT_EXCLUDED"]
     if not any(hit.transfer.standing_minor for hit in finding.hits):
         why_en, why_zh = "the payments were reversed", "相关支付已被冲正"
@@ -242,19 +260,29 @@ def _withdrawal(finding: Finding, detector: Detector) -> tuple[str, str]:
         why_zh = f"不能排除{'、'.join(LOOK_ALIKES_ZH.get(name, name) for name in innocent)}"
     else:
         why_en, why_zh = "too little of the loan is left there", "留存金额已低于规则标准"
-    return (
-        f"Withdrawn: what is now known of loan {loan.loan_id} of {loan.borrower_id or 'an unnamed customer'} no longer shows "
-        f"{detector.name.lower().replace('_', ' ')} ({why_en}).",
-        f"撤回：就目前所知，客户{loan.borrower_id or '（未载明）'}的借据{loan.loan_id}不再构成“{detector.name_zh}”（{why_zh}）。",
-    )
+    what = detector.name.lower().replace("_", " ")
+    english = f"Withdrawn: what is now known of loan {loan.loan_id} of {who_en} no longer shows {what} ({why_en})."
+    chinese = f"撤回：就目前所知，客户{who_zh}的借据{loan.loan_id}不再构成“{detector.name_zh}”（{why_zh}）。"
+    return english, chinese
 
 
 LOOK_ALIKES_ZH = {
-    "own_money": "自有资金支付", "own_habit": "既有投资习惯", "firm_is_customer": "证券公司为其客户", "approved_hedging": "经批准的套期保值",
-    "parking_before_payment": "付款前短暂停放", "refund": "退款", "trade_before_loan": "放款前已有往来", "beyond_ratio": "金额超出比例",
-    "cash_pool": "集团资金池", "wages": "工资", "approved_renewal": "经批准的续贷", "revolving_line": "循环额度",
-    "approved_cash_use": "经批准的现金使用", "keeps_a_margin": "留有差额", "known_entrusted_payee": "既有的受托支付收款人",
-}  # fmt: skip
+    "own_money": "自有资金支付",
+    "own_habit": "既有投资习惯",
+    "firm_is_customer": "证券公司为其客户",
+    "approved_hedging": "经批准的套期保值",
+    "parking_before_payment": "付款前短暂停放",
+    "refund": "退款",
+    "trade_before_loan": "放款前已有往来",
+    "beyond_ratio": "金额超出比例",
+    "cash_pool": "集团资金池",
+    "wages": "工资",
+    "approved_renewal": "经批准的续贷",
+    "revolving_line": "循环额度",
+    "approved_cash_use": "经批准的现金使用",
+    "keeps_a_margin": "留有差额",
+    "known_entrusted_payee": "既有的受托支付收款人",
+}
 
 
 def _plural(count: int, noun: str) -> str:
@@ -263,8 +291,8 @@ def _plural(count: int, noun: str) -> str:
 
 def _when(hours: float) -> tuple[str, str]:
     """Rounded up: what happened within an hour and a half did not happen within one."""
-    if hours <= 1:
-        minutes = max(1, math.ceil(hours * 60))
+    minutes = max(1, math.ceil(hours * 60))
+    if minutes < 60:
         return _plural(minutes, "minute"), f"{minutes}分钟"
     if hours <= 72:
         return _plural(math.ceil(hours), "hour"), f"{math.ceil(hours)}小时"

@@ -16,15 +16,16 @@ anything, so nothing that passed it is certain.
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
 from collections.abc import Collection
 
 from msgspec import Struct
 
-from detectors.accounts import Account
 from detectors.lots import Origin, Transfer
-from detectors.tracer import Tracer
+from detectors.tracer import LENDER_ACCOUNT, Tracer
 
 UNLIMITED = 1 << 62
+UNKNOWN_NAMED_MAX = 5
 
 
 class BoundLimits(Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,110 +116,175 @@ class FlowNetwork:
         return pushed
 
 
-class Subgraph:
-    """The network of one loan up to a moment, built in the order of its transfers."""
+class Reach:
+    """The transfers that a loan's money can have gone with, in order, up to a moment; ``cut`` accounts lead to the unseen."""
 
-    def __init__(
-        self, tracer: Tracer, origin: Origin, destinations: Collection[int], until_seq: int, limits: BoundLimits
-    ) -> None:
-        self.flow = FlowNetwork()
-        self.source, self.there, self.elsewhere = self.flow.node(), self.flow.node(), self.flow.node()
-        self.exact = not origin.funded_late
+    def __init__(self, tracer: Tracer, origin: Origin, until_seq: int, limits: BoundLimits) -> None:
+        self.transfers: list[Transfer] = []
+        self.cut: dict[str, None] = {}
         self.unknown: list[str] = []
-        self.cut: list[str] = []
-        self._tracer, self._limits = tracer, limits
-        self._destinations, self._until_seq = destinations, until_seq
-        self._now: dict[str, int] = {}  # account -> its node of the present stretch
+        self._tracer, self._limits, self._until_seq = tracer, limits, until_seq
         self._hops: dict[str, int] = {}
-        self._inner: dict[int, int] = {}  # id of a reversal -> the node of what it brings back
         self._queue: list[tuple[int, int, Transfer]] = []
         self._queued: set[int] = set()
-        self._build(origin)
-
-    def bounds(self, paid_out_minor: int) -> Bounds:
-        """Certain and possible for the destinations."""
-        for account_id in self.cut:
-            self.flow.edge(self._now[account_id], self.elsewhere, UNLIMITED)
-        certain = paid_out_minor - self.flow.max_flow(self.source, self.elsewhere)
-        for account_id in self.cut:
-            self.flow.edge(self._now[account_id], self.there, UNLIMITED)
-        possible = self.flow.max_flow(self.source, self.there)
-        return Bounds(max(0, certain), min(possible, paid_out_minor), self.exact and not self.cut, self._rests_on())
-
-    def _rests_on(self) -> tuple[str, ...]:
-        said = [f"opening balance of {name} unknown" for name in self.unknown[:5]]
-        if len(self.unknown) > 5:
-            said.append(f"opening balance of {len(self.unknown) - 5} more accounts unknown")
-        if self.cut:
-            said.append(f"history of {len(self.cut)} accounts cut by a limit")
-        if not self.exact:
-            said.append("a credit that arrived late")
-        return tuple(said) or ("all balances on the way known",)
-
-    def _build(self, origin: Origin) -> None:
+        self._returns: set[int] = set()  # ids of reversals out of a sink, which holds nothing else that could come back
         for payout in origin.payouts:
             self._push(payout)
-        taken = 0
         while self._queue:
+            if len(self.transfers) >= limits.transfers_max:
+                self._cut_the_rest()
+                break
             _, _, transfer = heapq.heappop(self._queue)
-            taken += 1
-            if taken > self._limits.transfers_max and transfer not in origin.payouts:
-                self._cut_account(transfer.payer)
-                continue
-            if transfer in origin.payouts:
-                self._arrive(self.source, transfer, 0)
-            else:
-                self._pass(transfer)
-        for node in self._now.values():
-            self.flow.edge(node, self.elsewhere, UNLIMITED)
+            self.transfers.append(transfer)
+            self._enter(transfer)
+
+    def _cut_the_rest(self) -> None:
+        """Too many transfers: whoever has more of them to make leads to the unseen from here on."""
+        for _, _, transfer in sorted(self._queue):
+            if transfer.payer == LENDER_ACCOUNT:
+                self.transfers.append(transfer)
+                self.cut[transfer.payee] = None
+            elif transfer.payer in self._hops:
+                self.cut[transfer.payer] = None
 
     def _push(self, transfer: Transfer) -> None:
         if transfer.seq <= self._until_seq and id(transfer) not in self._queued:
             self._queued.add(id(transfer))
             heapq.heappush(self._queue, (transfer.seq, len(self._queued), transfer))
 
-    def _pass(self, transfer: Transfer) -> None:
+    def _enter(self, transfer: Transfer) -> None:
+        """The money may have reached the payee: its later debits are to be followed."""
+        for undo in transfer.undone_by or ():
+            if self._is_sink(transfer.payee, transfer.currency):
+                self._returns.add(id(undo))
+            self._push(undo)
+        if transfer.payee in self._hops:
+            return
+        payee = self._tracer.find(transfer.payee, transfer.currency)
+        if payee is None or payee.is_sink:
+            return
+        hop = self._hops[transfer.payee] = self._hops.get(transfer.payer, -1) + 1
+        if not payee.balance_known:
+            self.unknown.append(payee.account_id)
+        if payee.history is None or payee.history_from_seq > transfer.seq or hop > self._limits.hops_max:
+            self.cut[payee.account_id] = None
+            return
+        for debit in payee.history[bisect_right(payee.history, transfer.seq, key=_seq) :]:
+            self._push(debit)
+
+    def leading_to(self, destinations: Collection[int]) -> list[tuple[Transfer, bool]]:
+        """The transfers that matter for these destinations: with each, whether its payee can still lead to one of them.
+
+        Money on any other transfer is elsewhere for good, which needs no node. Read backwards, so that "still" means later.
+        """
+        leads: set[str] = set(self.cut)
+        bringing_back: set[int] = set()
+        kept: list[tuple[Transfer, bool]] = []
+        for transfer in reversed(self.transfers):
+            onward = transfer.payee in leads
+            if id(transfer) in self._returns:
+                if onward:
+                    bringing_back.add(id(transfer))
+                    kept.append((transfer, True))
+                continue
+            returns = any(id(undo) in bringing_back for undo in transfer.undone_by or ())
+            if transfer.seq in destinations or onward or returns:
+                leads.add(transfer.payer)
+                kept.append((transfer, onward))
+            elif transfer.payer in leads or transfer.payer == LENDER_ACCOUNT:
+                kept.append((transfer, False))
+            if onward:
+                bringing_back.add(id(transfer))  # should it be a reversal
+        kept.reverse()
+        return kept
+
+    def _is_sink(self, account_id: str, currency: str) -> bool:
+        account = self._tracer.find(account_id, currency)
+        return account is None or account.is_sink
+
+
+def _seq(transfer: Transfer) -> int:
+    return transfer.seq
+
+
+class Subgraph:
+    """The time-expanded network of one loan for one set of destinations."""
+
+    def __init__(self, reach: Reach, origin: Origin, destinations: Collection[int], until_seq: int) -> None:
+        self.flow = FlowNetwork()
+        self.source, self.there, self.elsewhere = self.flow.node(), self.flow.node(), self.flow.node()
+        self._reach, self._origin = reach, origin
+        self._destinations, self._until_seq = destinations, until_seq
+        self._now: dict[str, int] = {}  # account -> its node of the present stretch
+        self._inner: dict[int, int] = {}  # id of a reversal -> the node of what it brings back
+        payouts = {id(payout) for payout in origin.payouts}
+        kept = reach.leading_to(destinations)
+        self._onward = {id(transfer) for transfer, onward in kept if onward}
+        for transfer, onward in kept:
+            if id(transfer) in payouts:
+                self._arrive(self.source, transfer, True)
+            else:
+                self._pass(transfer, onward)
+        for node in self._now.values():
+            self.flow.edge(node, self.elsewhere, UNLIMITED)
+
+    def bounds(self) -> Bounds:
+        """Certain and possible for the destinations."""
+        paid_out = self._origin.paid_out_minor
+        cut = [self._now[account_id] for account_id in self._reach.cut if account_id in self._now]
+        for node in cut:
+            self.flow.edge(node, self.elsewhere, UNLIMITED)
+        certain = paid_out - self.flow.max_flow(self.source, self.elsewhere)
+        for node in cut:
+            self.flow.edge(node, self.there, UNLIMITED)
+        possible = self.flow.max_flow(self.source, self.there)
+        exact = not cut and not self._origin.funded_late and not self._reach.cut
+        return Bounds(max(0, certain), min(possible, paid_out), exact, self._rests_on())
+
+    def _rests_on(self) -> tuple[str, ...]:
+        unknown = [name for name in self._reach.unknown if name in self._now]
+        said = [f"opening balance of {name} unknown" for name in unknown[:UNKNOWN_NAMED_MAX]]
+        if len(unknown) > UNKNOWN_NAMED_MAX:
+            said.append(f"opening balance of {len(unknown) - UNKNOWN_NAMED_MAX} more accounts unknown")
+        if self._reach.cut:
+            said.append(f"history of {len(self._reach.cut)} accounts cut by a limit")
+        if self._origin.funded_late:
+            said.append("a credit that arrived late")
+        return tuple(said) or ("all balances on the way known",)
+
+    def _pass(self, transfer: Transfer, onward: bool) -> None:
         """A debit ends the payer's stretch: the money goes with the transfer or stays within the balance left."""
         inner = self._inner.get(id(transfer))
-        if inner is not None:
-            self._come_back(inner, transfer)
-        if transfer.payer not in self._now:
+        if inner is not None:  # a reversal brings back what had ended at a destination or in a sink
+            self._enter(inner, transfer)
+        before = self._now.get(transfer.payer)
+        if before is None:
             return
-        before = self._now[transfer.payer]
         after = self._now[transfer.payer] = self.flow.node()
         stays = transfer.payer_after_minor
         self.flow.edge(before, after, UNLIMITED if stays is None else stays)
-        self._arrive(before, transfer, self._hops[transfer.payer] + 1)
+        self._arrive(before, transfer, onward)
 
-    def _arrive(self, tail: int, transfer: Transfer, hop: int) -> None:
-        standing = transfer.amount_minor - sum(
-            undo.amount_minor for undo in transfer.undone_by or () if undo.seq <= self._until_seq
-        )
-        payee = self._tracer.find(transfer.payee, transfer.currency)
-        ends_here = transfer.seq in self._destinations and hop > 0
-        if ends_here or payee is None or payee.is_sink:
-            head = self.there if ends_here else self.elsewhere
-            inner = self.flow.node()
-            self.flow.edge(tail, inner, transfer.amount_minor)
-            self.flow.edge(inner, head, standing)
-            for undo in transfer.undone_by or ():
-                self._inner[id(undo)] = inner
-                self._push(undo)
+    def _arrive(self, tail: int, transfer: Transfer, onward: bool) -> None:
+        ends_here = transfer.seq in self._destinations
+        if onward and not ends_here:
+            self._enter(tail, transfer)
             return
-        self._enter(tail, transfer, payee, hop)
+        inner = self.flow.node()
+        undone = [undo for undo in transfer.undone_by or () if undo.seq <= self._until_seq]
+        standing = transfer.amount_minor - sum(undo.amount_minor for undo in undone)
+        self.flow.edge(tail, inner, transfer.amount_minor)
+        self.flow.edge(inner, self.there if ends_here else self.elsewhere, standing)
+        for undo in undone:
+            if id(undo) in self._onward:
+                self._inner[id(undo)] = inner
+            else:
+                self.flow.edge(inner, self.elsewhere, undo.amount_minor)
 
-    def _come_back(self, inner: int, undo: Transfer) -> None:
-        """A reversal brings back what had ended at a destination or in a sink."""
-        payer = self._tracer.find(undo.payee, undo.currency)
-        assert payer is not None, f"{undo.txn_id} returns money to {undo.payee}, which is not known"
-        self._enter(inner, undo, payer, self._hops[undo.payee])
-
-    def _enter(self, tail: int, transfer: Transfer, payee: Account, hop: int) -> None:
-        node = self._now.get(payee.account_id)
+    def _enter(self, tail: int, transfer: Transfer) -> None:
+        node = self._now.get(transfer.payee)
         if node is None:
-            node = self._now[payee.account_id] = self.flow.node()
-            self._hops[payee.account_id] = hop
-            self._open(payee, transfer.seq, hop)
+            node = self._now[transfer.payee] = self.flow.node()
         stays = transfer.payee_after_minor
         if stays is not None and stays < transfer.amount_minor:  # an overdraft swallows part of it
             inner = self.flow.node()
@@ -227,21 +293,6 @@ class Subgraph:
             self.flow.edge(inner, self.elsewhere, transfer.amount_minor - max(0, stays))
         else:
             self.flow.edge(tail, node, transfer.amount_minor)
-
-    def _open(self, payee: Account, seq: int, hop: int) -> None:
-        """The money reaches an account for the first time: its later debits become edges."""
-        if not payee.balance_known:
-            self.unknown.append(payee.account_id)
-        if payee.history is None or payee.history_from_seq > seq or hop > self._limits.hops_max:
-            self._cut_account(payee.account_id)
-            return
-        for transfer in payee.history:
-            if transfer.seq > seq:
-                self._push(transfer)
-
-    def _cut_account(self, account_id: str) -> None:
-        if account_id not in self.cut and account_id in self._now:
-            self.cut.append(account_id)
 
 
 def bounds_of(
@@ -254,5 +305,6 @@ def bounds_of(
     """
     if not destinations:
         return Bounds(0, 0, True, ("nothing to bound",))
-    subgraph = Subgraph(tracer, origin, frozenset(destinations), until_seq, limits or BoundLimits())
-    return subgraph.bounds(origin.paid_out_minor)
+    reach = Reach(tracer, origin, until_seq, limits or BoundLimits())
+    payouts = {payout.seq for payout in origin.payouts}  # where the money starts is no destination
+    return Subgraph(reach, origin, frozenset(destinations) - payouts, until_seq).bounds()

@@ -139,10 +139,15 @@ class Tracer:
         self.counts["unseen_outflow"] += 1
         if taken:
             self._shift_own(account, -taken)
-            if account.history is not None:
-                leak = Transfer(self.next_seq(), "", account.last_ms, account.account_id, UNSEEN, taken, account.currency, UNSEEN)
-                leak.payer_after_minor = max(0, account.balance_minor)
-                account.history.append(leak)
+            self._remember_leak(account, UNSEEN, taken)
+
+    def _remember_leak(self, account: Account, payee: str, amount_minor: int) -> None:
+        """Money left by no transfer of the stream: an edge that the bounds need all the same."""
+        if account.history is None:
+            return
+        leak = Transfer(self.next_seq(), "", account.last_ms, account.account_id, payee, amount_minor, account.currency, UNSEEN)
+        leak.payer_after_minor = max(0, account.balance_minor) if account.balance_known else None
+        account.history.append(leak)
 
     def _shift_own(self, account: Account, difference_minor: int) -> None:
         account.balance_minor += difference_minor
@@ -569,7 +574,7 @@ class Tracer:
             wanted -= piece
             found = piece
             if landing.landed is not None:
-                found = holding.take_back(landing.landed, piece) if holding is not None else 0
+                found = self._recall(payee, holding, landing.landed, piece)
             if found and landing.place and i == 0 and not landing.taken.origin.expired:
                 self._count_at(landing.taken.origin, landing.place, -found)
             if found:
@@ -578,6 +583,13 @@ class Tracer:
             return restored, []
         missing = amount - sum(lot.amount_minor for lot in restored)
         return restored, self._give_other(i, payee, holding, missing)
+
+    @staticmethod
+    def _recall(payee: Account, holding: Holding | None, landed: Lot, amount_minor: int) -> int:
+        """How much of a parcel that landed is still there, and taken out; an account without lots holds own money only."""
+        if holding is not None:
+            return holding.take_back(landed, amount_minor)
+        return min(amount_minor, max(0, payee.balance_minor)) if landed.origin is OWN else 0
 
     def _give_other(self, i: int, payee: Account, holding: Holding, missing: int) -> list[Lot]:
         own = max(0, payee.balance_minor - holding.labelled_minor)
@@ -644,6 +656,7 @@ class Tracer:
         account.balance_minor = account.balance_minor - amount_minor
         if not account.balance_known:
             account.balance_minor = max(account.balance_minor, account.labelled_minor())
+        self._remember_leak(account, LENDER_ACCOUNT, amount_minor)
         self._shave(account)
         return reversed_minor
 

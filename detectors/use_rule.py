@@ -98,5 +98,3 @@ _WEIGHED = frozenset({"own_money", "own_habit"})  # already part of the verdict
 def clears(name: str, innocent: bool, detail: str) -> LookAlike:
     """A look-alike that was tested: NOT_EXCLUDED when the innocent explanation holds."""
     return LookAlike(name=name, result="NOT_EXCLUDED" if innocent else "EXCLUDED", detail=detail)
-
-

@@ -37,7 +37,9 @@ _BY_TYPE: dict[str, str] = {
     "AGENCY_PAYMENT": AGENCY,
     "DIRECT_DEBIT": AGENCY,
 }
-_SPECIFIC = frozenset({"CASH_WITHDRAWAL", "CASH_DEPOSIT", "LOAN_PRINCIPAL", "LOAN_INTEREST", "SECURITIES_TRANSFER", "WEALTH_INVEST"})
+_SPECIFIC = frozenset({
+    "CASH_WITHDRAWAL", "CASH_DEPOSIT", "LOAN_PRINCIPAL", "LOAN_INTEREST", "SECURITIES_TRANSFER", "WEALTH_INVEST",
+})  # fmt: skip
 
 
 class CodeLists(Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,8 +82,19 @@ def use_of(txn: AccountTransaction, listed: str | None, codes: CodeLists) -> str
 
 
 def says(text: str | None, words: tuple[str, ...]) -> bool:
-    """Whether a memo contains one of the words, in any case."""
+    """Whether a memo contains one of the words, in any case; a Latin word counts only where a word begins.
+
+    >>> says("Wages May", ("wage",)), says("sewage fee", ("wage",)), says("5月工资", ("工资",))
+    (True, False, True)
+    """
     if text is None:
         return False
     lowered = text.lower()
-    return any(word in lowered for word in words)
+    return any(_begins(word, lowered) for word in words)
+
+
+def _begins(word: str, text: str) -> bool:
+    at = text.find(word)
+    while at > 0 and word.isascii() and text[at - 1].isascii() and text[at - 1].isalpha():
+        at = text.find(word, at + 1)
+    return at >= 0

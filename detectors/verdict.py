@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from detectors.accounts import OTHER_BANK, Account
+from detectors.accounts import IN_TRANSIT, OTHER_BANK, Account
 from detectors.alert_record import Contribution, LookAlike, Measure
 from detectors.bounds import Bounds
 from detectors.detector import Context
@@ -28,6 +28,9 @@ CHAIN_RATIO_MIN = 0.85
 """... and at least this share of what it had received."""
 HABIT_PAYMENTS_MIN = 3
 """Earlier payments to the same place that make a habit."""
+NAMED_MAX = 5
+"""Accounts of unknown opening balance named in an alert; more are counted."""
+ALL_KNOWN = "all balances on the way known"
 CRITICAL_SHARE = 0.5
 """Certain share of the loan from which a breach is critical."""
 
@@ -70,14 +73,16 @@ def weigh(context: Context, loan: Loan, hits: Sequence[Passage], share_min: floa
         bounds = Bounds(0, traced, False, ("not computed: below the rule's share",))  # nobody asks; a flow costs more
     else:
         bounds = context.bounds(loan, hits)
+    between = list(_between(context, loan, hits))
     # what limits cut from the subgraph widens the bounds; the ledgers' own figures stay inside them by construction
-    bounds = Bounds(min(bounds.certain_minor, traced), max(bounds.possible_minor, traced), bounds.exact, bounds.rests_on)
+    bounds = Bounds(
+        min(bounds.certain_minor, traced), max(bounds.possible_minor, traced), bounds.exact, _rests_on(bounds, between)
+    )
     share, certain_share = loan.share(traced), loan.share(bounds.certain_minor)
     hours = loan.hours_since_payout(max(hit.transfer.event_time_ms for hit in hits))
     quick = [hit for hit in hits if _is_quick(hit)]
     chain = chain_ratio(quick)
     habit = bool(_habitual_places(loan, hits))
-    between = list(_between(context, loan, hits))
     unknown = any(not account.balance_known for account in between)
     unseen = any(account.place == OTHER_BANK for account in between)
     certain = certain_share >= share_min
@@ -90,11 +95,15 @@ def weigh(context: Context, loan: Loan, hits: Sequence[Passage], share_min: floa
         chain_ratio=chain, habit=habit, alerts=alerts, severity=_severity(certain, certain_share, hours), score=score,
         contributions=contributions, look_alikes=(_own_money(loan, bounds, certain, unknown), _habit(loan, hits)),
         measures=(
-            Measure(name="share_of_loan_certain", observed=round(certain_share, 4), expected=0.0, threshold=share_min, unit="ratio"),
-            Measure(name="share_of_loan_attributed", observed=round(share, 4), expected=0.0, threshold=share_min, unit="ratio"),
+            _share_measure("share_of_loan_certain", certain_share, share_min),
+            _share_measure("share_of_loan_attributed", share, share_min),
             Measure(name="hours_since_payout", observed=round(hours, 2), expected=None, threshold=None, unit="hours"),
         ),
     )  # fmt: skip
+
+
+def _share_measure(name: str, share: float, share_min: float) -> Measure:
+    return Measure(name=name, observed=round(share, 4), expected=0.0, threshold=share_min, unit="ratio")
 
 
 def chain_ratio(hits: Sequence[Passage]) -> float | None:
@@ -128,15 +137,31 @@ def _stays(hit: Passage) -> Iterator[tuple[Transfer, Transfer]]:
 
 def _is_quick(hit: Passage) -> bool:
     stays = list(_stays(hit))
-    return bool(stays) and all(left.event_time_ms - arrived.event_time_ms <= CHAIN_HOURS_MAX * 3_600_000 for arrived, left in stays)
+    return bool(stays) and all(
+        left.event_time_ms - arrived.event_time_ms <= CHAIN_HOURS_MAX * 3_600_000 for arrived, left in stays
+    )
 
 
 def _between(context: Context, loan: Loan, hits: Sequence[Passage]) -> Iterator[Account]:
     """The accounts that the money stood on before its last payment, the borrower's first."""
     currency = loan.account.currency
-    names = dict.fromkeys(transfer.payee for hit in hits for parcel in hit.parcels for transfer in parcel.trail.transfers()[:-1])
+    names = dict.fromkeys(
+        transfer.payee for hit in hits for parcel in hit.parcels for transfer in parcel.trail.transfers()[:-1]
+    )
     found = (context.tracer.find(name, currency) for name in names)
-    return (account for account in found if account is not None and account.place not in POCKETS)
+    return (
+        account for account in found if account is not None and account.place not in POCKETS and account.place != IN_TRANSIT
+    )
+
+
+def _rests_on(bounds: Bounds, between: Sequence[Account]) -> tuple[str, ...]:
+    """What the bounds presuppose, as far as it concerns these passages: balances of accounts elsewhere do not."""
+    unknown = [account.account_id for account in between if not account.balance_known]
+    notes = [f"opening balance of {name} unknown" for name in unknown[:NAMED_MAX]]
+    if len(unknown) > NAMED_MAX:
+        notes.append(f"opening balance of {len(unknown) - NAMED_MAX} more accounts unknown")
+    notes += [note for note in bounds.rests_on if not note.startswith("opening balance") and note != ALL_KNOWN]
+    return tuple(notes) or (ALL_KNOWN,)
 
 
 def _habitual_places(loan: Loan, hits: Sequence[Passage]) -> list[Account]:
@@ -188,13 +213,17 @@ def _own_money(loan: Loan, bounds: Bounds, certain: bool, unknown: bool) -> Look
 def _habit(loan: Loan, hits: Sequence[Passage]) -> LookAlike:
     place = hits[-1].payee
     if place.place not in POCKETS:
-        return LookAlike(name="own_habit", result="NOT_TESTABLE", detail="no history per payer is kept for this kind of destination")
+        return LookAlike(
+            name="own_habit", result="NOT_TESTABLE", detail="no history per payer is kept for this kind of destination"
+        )
     habitual = _habitual_places(loan, hits)
     place = habitual[0] if habitual else place
-    detail = f"{place.in_count} payments to {place.account_id} so far; the first was {_before(loan, place.first_ms)}"
+    count = "1 payment" if place.in_count == 1 else f"{place.in_count} payments"
+    detail = f"{count} to {place.account_id} so far; the first was {_before(loan, place.first_ms)}"
     return LookAlike(name="own_habit", result="NOT_EXCLUDED" if habitual else "EXCLUDED", detail=detail)
 
 
 def _before(loan: Loan, event_time_ms: int) -> str:
-    days = (loan.paid_ms - event_time_ms) / 86_400_000
-    return f"{days:.0f} days before the payout" if days > 0 else f"{-days:.1f} days after the payout"
+    hours = abs(loan.hours_since_payout(event_time_ms))
+    span = "less than an hour" if hours < 1 else f"{hours:.0f} hours" if hours < 48 else f"{hours / 24:.0f} days"
+    return f"{span} {'before' if event_time_ms < loan.paid_ms else 'after'} the payout"

@@ -55,7 +55,10 @@ class SecuritiesDiversion(UseRule[Parameters]):
         firm = hits[-1].record.counterparty_account or "the firm"
         is_customer = all(_is_customer(loan, hit, hits) for hit in hits)
         hedging = loan.info is not None and loan.info.purpose_code == "HEDGING"
-        detail = f"{firm} had paid the borrower before the loan and never been paid: {_yes(is_customer)}"
+        detail = (
+            f"{firm} had paid the borrower before the loan and had never been paid"
+            if is_customer else f"nothing shows that {firm} buys from the borrower"
+        )  # fmt: skip
         return (
             clears("firm_is_customer", is_customer, detail),
             clears("approved_hedging", hedging, f"the contract's purpose is hedging: {_yes(hedging)}"),

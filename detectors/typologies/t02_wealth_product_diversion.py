@@ -65,11 +65,14 @@ class WealthProductDiversion(UseRule[Parameters]):
         rules = self.parameters(loan, context)
         redemptions = [hit for hit in loan.hits.get(self.code, ()) if hit.payer.place == WEALTH]
         parked = sum(_parked_minor(hit, rules.parking_days_max) for hit in redemptions)
-        parked -= _bought_again_minor(hits, {hit.transfer.seq for hit in redemptions if _parked_minor(hit, rules.parking_days_max)})
+        parked -= _bought_again_minor(
+            hits, {hit.transfer.seq for hit in redemptions if _parked_minor(hit, rules.parking_days_max)}
+        )
         still = loan.share(weighed.traced_minor - parked)
         innocent = parked > 0 and still < rules.share_min
         back = format_money(max(0, parked), loan.account.currency)
-        detail = f"{back} of it was redeemed within {rules.parking_days_max} days and not invested again; {still:.1%} of the loan remains"
+        days = f"{rules.parking_days_max} days"
+        detail = f"{back} of it was redeemed within {days} and not invested again; {still:.1%} of the loan remains"
         return (clears("parking_before_payment", innocent, detail),)
 
     def judge(self, loan: Loan, hits: list[Passage], context: Context) -> Finding:

@@ -43,7 +43,12 @@ class ReturnToBorrowerSide(UseRule[Parameters]):
         "Establish the relation between the payee and the account the money came back to",
         "Look at what the returned money was used for next",
     )
-    measures = ("watch the receiving account", "ask for proof of trade after review", "stop further drawings", "early repayment")
+    measures = (
+        "watch the receiving account",
+        "ask for proof of trade after review",
+        "stop further drawings",
+        "early repayment",
+    )
 
     def counts(self, passage: Passage, context: Context) -> bool:
         loan, transfer = passage.loan, passage.transfer
@@ -84,7 +89,7 @@ class ReturnToBorrowerSide(UseRule[Parameters]):
             clears("beyond_ratio", too_much, f"the payments are {paid:.1%} of the loan, against at most {rules.share_max:.0%}"),
             clears("cash_pool", pool, "a member of the group that paid and was paid before the loan" if pool
                    else "not a cash pool of the group that predates the loan"),
-            clears("wages", False, "no payment counted is a payroll batch, nor a wage that is small or was paid before the loan"),
+            clears("wages", False, "no payment counted is a payroll batch, or a wage that is small or usual"),
         )  # fmt: skip
 
 

@@ -80,7 +80,7 @@ class EntrustedPayeeReturn(UseRule[Parameters]):
             clears("trade_before_loan", traded, "the payee had paid these accounts before the loan, in other amounts" if traded
                    else "the payee had not paid these accounts before the loan, or the amounts match too well"),
             clears("beyond_ratio", too_much, f"{ratio:.1%} of the entrusted amount, against at most {rules.ratio_max:.0%}"),
-            LookAlike(name="returned_payment", result="EXCLUDED", detail="no payment counted goes back to its payer marked as a refund"),
+            LookAlike(name="returned_payment", result="EXCLUDED", detail="no payment counted is a refund to its payer"),
             LookAlike(name="established_payee", result="EXCLUDED" if not known else "NOT_TESTABLE",
                       detail=f"the payee's account was {'' if known else 'not '}seen before the loan"),
         )  # fmt: skip
@@ -119,7 +119,9 @@ def _is_returned_payment(passage: Passage, context: Context) -> bool:
     """
     marked = passage.record.reversal_flag or says(passage.record.memo, context.codes.refund_words)
     befores = [parcel.trail.parent.transfer for parcel in passage.parcels if parcel.trail.parent is not None]
-    same = all(before.payer == passage.transfer.payee and before.amount_minor >= passage.transfer.amount_minor for before in befores)
+    same = all(
+        before.payer == passage.transfer.payee and before.amount_minor >= passage.transfer.amount_minor for before in befores
+    )
     return marked and same
 
 

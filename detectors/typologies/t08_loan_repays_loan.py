@@ -72,7 +72,7 @@ class LoanRepaysLoan(UseRule[Parameters]):
             clears("approved_renewal", renewal, f"booked as {kind}, refinancing {_named(info)}"),
             clears("revolving_line", revolving, f"booked as {kind}"),
             LookAlike(name="repays_itself", result="NOT_TESTABLE" if nameless else "EXCLUDED",
-                      detail="a repayment names no loan; it may be of this one" if nameless else "each repayment names another loan"),
+                      detail="a repayment names no loan, perhaps this" if nameless else "each repayment names another loan"),
         )  # fmt: skip
 
     def judge(self, loan: Loan, hits: list[Passage], context: Context) -> Finding:

@@ -43,7 +43,12 @@ class CashOut(UseRule[Parameters]):
         "Check the merchant's business and its dealings with the borrower",
         "See whether cash came back to another account of the borrower's side",
     )
-    measures = ("watch further withdrawals", "ask for proof of use after review", "limit cash on the account", "early repayment")
+    measures = (
+        "watch further withdrawals",
+        "ask for proof of use after review",
+        "limit cash on the account",
+        "early repayment",
+    )
 
     def counts(self, passage: Passage, context: Context) -> bool:
         loan, rules = passage.loan, self.parameters(passage.loan, context)
@@ -51,16 +56,9 @@ class CashOut(UseRule[Parameters]):
             return False
         if says(passage.record.memo, context.codes.wage_words) and passage.payer.kind == "BASIC":
             return False
-        if passage.transfer.use == PURCHASE and not self._is_whole_loan_at_one_merchant(passage, rules):
+        if passage.transfer.use == PURCHASE and not _is_whole_loan_at_one_merchant(passage, rules):
             return False
         return loan.hours_since_payout(passage.transfer.event_time_ms) <= rules.window_days * 24
-
-    def _is_whole_loan_at_one_merchant(self, passage: Passage, rules: Parameters) -> bool:
-        """One purchase of (nearly) the whole loan at a merchant whose line of business nobody states."""
-        share = passage.loan.share(passage.transfer.amount_minor)
-        nameless = passage.record.counterparty_mcc is None and passage.record.counterparty_industry is None
-        new = not passage.payer.paid_before(passage.payee.account_id, passage.loan.paid_ms)
-        return nameless and new and rules.merchant_share_min <= share <= rules.merchant_share_max
 
     def share_min(self, loan: Loan, hits: list[Passage], context: Context) -> float:
         rules = self.parameters(loan, context)
@@ -71,9 +69,23 @@ class CashOut(UseRule[Parameters]):
         farmer = loan.info is not None and loan.info.borrower_type == "FARMER" and loan.info.purpose_code == "AGRICULTURE"
         general = any(_from_general_account(hit) for hit in hits)
         return (
-            clears("approved_cash_use", farmer and not general, f"farm purchases with approved cash use: {'yes' if farmer else 'no'}"),
-            LookAlike(name="wages_in_cash", result="EXCLUDED", detail="no withdrawal counted is marked as wages from a basic account"),
+            clears(
+                "approved_cash_use",
+                farmer and not general,
+                f"farm purchases with approved cash use: {'yes' if farmer else 'no'}",
+            ),
+            LookAlike(
+                name="wages_in_cash", result="EXCLUDED", detail="no withdrawal counted is marked as wages from a basic account"
+            ),
         )
+
+
+def _is_whole_loan_at_one_merchant(passage: Passage, rules: Parameters) -> bool:
+    """One purchase of (nearly) the whole loan at a merchant whose line of business nobody states."""
+    share = passage.loan.share(passage.transfer.amount_minor)
+    nameless = passage.record.counterparty_mcc is None and passage.record.counterparty_industry is None
+    new = not passage.payer.paid_before(passage.payee.account_id, passage.loan.paid_ms)
+    return nameless and new and rules.merchant_share_min <= share <= rules.merchant_share_max
 
 
 def _from_general_account(hit: Passage) -> bool:

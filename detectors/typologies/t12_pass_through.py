@@ -57,7 +57,7 @@ class PassThrough(UseRule[Parameters]):
 
     def counts(self, passage: Passage, context: Context) -> bool:
         loan, payer = passage.loan, passage.payer
-        if passage.hops < 2 or payer.place != HELD or passage.transfer.use in PUT_TO_USE:
+        if passage.hops < 2 or payer.place != HELD or passage.transfer.use in PUT_TO_USE or _goes_back(passage):
             return False
         rules = self.parameters(loan, context)
         if payer.in_count > rules.payments_max or len(payer.payees or ()) > rules.payees_max:
@@ -82,7 +82,8 @@ class PassThrough(UseRule[Parameters]):
             clears("keeps_a_margin", keeps, f"{ratio:.1%} of what came in passed on; left on the account: {residue}"),
             clears("known_entrusted_payee", entrusted, "the contract's payee, known for more than 30 days before the loan"
                    if entrusted else "not a payee of the contract, or not known before"),
-            LookAlike(name="other_business", result="EXCLUDED", detail=f"{mule.in_count} incoming payments, {len(mule.payees or ())} payees ever"),
+            LookAlike(name="other_business", result="EXCLUDED",
+                      detail=f"payments received so far: {mule.in_count}; accounts paid so far: {len(mule.payees or ())}"),
         )  # fmt: skip
 
     def judge(self, loan: Loan, hits: list[Passage], context: Context) -> Finding:
@@ -100,7 +101,7 @@ class PassThrough(UseRule[Parameters]):
         return msgspec.structs.replace(finding, measures=measures, account_id=own[-1].payer.account_id, severity="MEDIUM")
 
     def _margin(self, loan: Loan, hits: list[Passage], context: Context) -> tuple[float, str, bool]:
-        """(Ratio passed on, what is left in words, whether that is a margin). The balance counts while the account has just paid."""
+        """(Ratio passed on, what its last payment left in words, whether that is a margin)."""
         rules, mule = self.parameters(loan, context), hits[-1].payer
         passed, arrived = _passed_and_arrived(hits, mule.account_id)
         ratio = passed / arrived if arrived else 0.0
@@ -108,6 +109,14 @@ class PassThrough(UseRule[Parameters]):
             return ratio, "not known", ratio < rules.ratio_min
         left = max(0, hits[-1].transfer.payer_after_minor or 0) / arrived if arrived else 0.0
         return ratio, f"{left:.1%} of it", ratio < rules.ratio_min or left > rules.residue_max
+
+
+def _goes_back(passage: Passage) -> bool:
+    """To the very account it came from: a refund or a return, which is no passing on."""
+    return all(
+        parcel.trail.parent is not None and parcel.trail.parent.transfer.payer == passage.transfer.payee
+        for parcel in passage.parcels
+    )
 
 
 def _arrived_ms(passage: Passage) -> int:
