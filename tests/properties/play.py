@@ -19,17 +19,21 @@ Shown = tuple[str, int, int, tuple[str, ...]]  # a lot as data: loan ("" for own
 
 
 class Play:
-    """One stream on one tracer. ``transfers[i]`` is the transfer of step i (None for steps that are none)."""
+    """One stream on one tracer. ``transfers[i]`` is the transfer of step i (None for steps that are none).
+
+    Step i happens at i ms, or at ``times_ms[i]`` (repeated when it is short): then credits may come late.
+    """
 
     def __init__(
         self, stream: Stream, limits: TraceLimits = WIDE, ledgers: tuple[str, ...] = LEDGERS,
         after_each: Callable[[Play], None] | None = None, names: dict[str, str] | None = None,
-        ids: Sequence[str] | None = None,
+        ids: Sequence[str] | None = None, times_ms: Sequence[int] = (),
     ) -> None:  # fmt: skip
         self.stream = stream
         self.tracer = Tracer(ledgers, limits)
         self.names = names or {}
         self.ids = ids
+        self.times_ms = times_ms
         self.origins: dict[str, Origin] = {}
         self.transfers: list[Transfer | None] = []
         self.arrived: Counter[tuple[str, int, int]] = Counter()  # (loan, ledger, step) -> amount its payment carried
@@ -92,8 +96,9 @@ class Play:
         return {key: amount for key, amount in amounts.items() if key[2]}
 
     def _transfer(self, i: int, payer: str, payee: str, amount_minor: int) -> Transfer:
+        at_ms = self.times_ms[i % len(self.times_ms)] if self.times_ms else i
         txn_id = self.ids[i] if self.ids is not None else f"t{i}"
-        return Transfer(self.tracer.next_seq(), txn_id, i, payer, payee, amount_minor, CNY, "X")
+        return Transfer(self.tracer.next_seq(), txn_id, at_ms, payer, payee, amount_minor, CNY, "X")
 
     def play(self, step: Step) -> None:
         """Apply one more step."""

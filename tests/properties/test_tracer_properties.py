@@ -91,6 +91,13 @@ def test_a_ledger_does_not_depend_on_the_ledgers_beside_it(stream: Stream, order
     }
 
 
+@given(streams(Mix(overdrafts=True), unknown=True), st.lists(st.integers(0, 9), min_size=1, max_size=30))
+@settings(max_examples=200, derandomize=True, deadline=None)
+def test_late_credits_keep_the_books(stream: Stream, times_ms: list[int]) -> None:
+    Play(stream, after_each=check_conservation, times_ms=times_ms)
+    Play(stream, TIGHT, after_each=check_lots, times_ms=times_ms)
+
+
 # --- ghosts: limits take labels away, never add them --------------------------------------------------------------------
 
 

@@ -147,7 +147,8 @@ def test_what_a_destination_passed_on_before_it_was_reversed_is_bounded() -> Non
 
 def test_a_cut_at_a_sinks_reversal_is_a_cut() -> None:
     steps = (
-        PayOut("L1", "a", 60), PayOut("L1", "b", 8), Pay("b", "broker", 48), Pay("a", "broker", 60), Undo(2, 47), Pay("c", "shop", 6),
+        PayOut("L1", "a", 60), PayOut("L1", "b", 8), Pay("b", "broker", 48), Pay("a", "broker", 60), Undo(2, 47),
+        Pay("c", "shop", 6),
     )  # fmt: skip
     found = bounds({"a": 0, "b": 0, "c": 9}, steps, [5], BoundLimits(transfers_max=4))
     assert found.certain_minor == 0
