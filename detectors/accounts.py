@@ -47,7 +47,7 @@ class Account:
     __slots__ = ("account_id", "assumed_minor", "balance_known", "balance_minor", "claims", "currency", "customer_id",
                  "first_ms", "gain", "history", "history_from_seq", "holdings", "in_count", "in_minor", "is_sink", "kind", "last_ms",
                  "out_count", "out_minor", "party_id", "payees", "payer_count", "place", "reach_minor", "reach_ms", "unfunded_minor",
-                 "unfunded_ms")  # fmt: skip
+                 "unfunded_ms", "unseen_minor")  # fmt: skip
 
     def __init__(self, account_id: str, currency: str, place: str, is_sink: bool) -> None:
         self.account_id = account_id
@@ -69,6 +69,7 @@ class Account:
         self.gain: Gain | None = None
         self.unfunded_minor = 0  # part of its own money that came from an open claim
         self.unfunded_ms = 0
+        self.unseen_minor = 0  # own money that only a stated balance showed
         self.first_ms = 0
         self.last_ms = 0
         self.in_count = 0

@@ -132,15 +132,16 @@ class Booking(NamedTuple):
     name: str
     ordered: bool
     newest_first: bool
+    own_leads: bool  # own money leaves, and fills an overdraft, before loan money
     take: Callable[[Holding, int, int], list[Lot]]  # (holding, own money, amount) -> lots, in the order they leave
 
 
 BOOKINGS: dict[str, Booking] = {
     booking.name: booking
     for booking in (
-        Booking("loan_first", False, False, _take_loan_first),
-        Booking("fifo", True, False, _take_fifo),
-        Booking("lifo", True, True, _take_lifo),
-        Booking("own_first", False, False, _take_own_first),
+        Booking("loan_first", False, False, False, _take_loan_first),
+        Booking("fifo", True, False, False, _take_fifo),
+        Booking("lifo", True, True, False, _take_lifo),
+        Booking("own_first", False, False, True, _take_own_first),
     )
 }

@@ -155,7 +155,7 @@ class Reach:
     def _enter(self, transfer: Transfer) -> None:
         """The money may have reached the payee: its later debits are to be followed."""
         for undo in transfer.undone_by or ():
-            if self._is_sink(transfer.payee, transfer.currency):
+            if self.is_sink(transfer.payee, transfer.currency):
                 self._returns.add(id(undo))
             self._push(undo)
         if transfer.payee in self._hops:
@@ -198,7 +198,8 @@ class Reach:
         kept.reverse()
         return kept
 
-    def _is_sink(self, account_id: str, currency: str) -> bool:
+    def is_sink(self, account_id: str, currency: str) -> bool:
+        """Whether money ends there: no debit of it is an edge."""
         account = self._tracer.find(account_id, currency)
         return account is None or account.is_sink
 
@@ -216,6 +217,8 @@ class Subgraph:
         self._reach, self._origin = reach, origin
         self._destinations, self._until_seq = destinations, until_seq
         self._now: dict[str, int] = {}  # account -> its node of the present stretch
+        self.widened = False  # a reversal may have returned other money than it had brought
+        self.overdraft_reversed = False
         self._inner: dict[int, int] = {}  # id of a reversal -> the node of what it brings back
         payouts = {id(payout) for payout in origin.payouts}
         kept = reach.leading_to(destinations)
@@ -234,12 +237,25 @@ class Subgraph:
         cut = [self._now[account_id] for account_id in self._reach.cut if account_id in self._now]
         for node in cut:
             self.flow.edge(node, self.elsewhere, UNLIMITED)
-        certain = paid_out - self.flow.max_flow(self.source, self.elsewhere)
+        certain = self._routable(paid_out) - self.flow.max_flow(self.source, self.elsewhere)
         for node in cut:
             self.flow.edge(node, self.there, UNLIMITED)
         possible = self.flow.max_flow(self.source, self.there)
-        exact = not cut and not self._origin.funded_late and not self._reach.cut
+        if self._origin.funded_late or self.overdraft_reversed:  # ways that the network does not know
+            certain, possible = 0, paid_out
+        exact = not cut and not self._origin.funded_late and not self._reach.cut and not (self.widened or self.overdraft_reversed)
         return Bounds(max(0, certain), min(possible, paid_out), exact, self._rests_on())
+
+    def _routable(self, paid_out_minor: int) -> int:
+        """All of the loan, unless reversals force money back over accounts that were full: then what can flow at all."""
+        if not self._inner:
+            return paid_out_minor
+        anywhere = self.flow.node()
+        self.flow.edge(self.there, anywhere, UNLIMITED)
+        self.flow.edge(self.elsewhere, anywhere, UNLIMITED)
+        routable = self.flow.max_flow(self.source, anywhere)
+        self.widened = self.widened or routable < paid_out_minor
+        return routable
 
     def _rests_on(self) -> tuple[str, ...]:
         unknown = [name for name in self._reach.unknown if name in self._now]
@@ -248,6 +264,8 @@ class Subgraph:
             said.append(f"opening balance of {len(unknown) - UNKNOWN_NAMED_MAX} more accounts unknown")
         if self._reach.cut:
             said.append(f"history of {len(self._reach.cut)} accounts cut by a limit")
+        if self.widened or self.overdraft_reversed:
+            said.append("a reversal over an account that was overdrawn or full")
         if self._origin.funded_late:
             said.append("a credit that arrived late")
         return tuple(said) or ("all balances on the way known",)
@@ -275,6 +293,12 @@ class Subgraph:
         standing = transfer.amount_minor - sum(undo.amount_minor for undo in undone)
         self.flow.edge(tail, inner, transfer.amount_minor)
         self.flow.edge(inner, self.there if ends_here else self.elsewhere, standing)
+        if undone and not self._reach.is_sink(transfer.payee, transfer.currency):
+            # the payee may have passed it on before, and have given other money back
+            self.widened = True
+            self.flow.edge(inner, self.elsewhere, UNLIMITED)
+            if onward:
+                self._enter(inner, transfer)
         for undo in undone:
             if id(undo) in self._onward:
                 self._inner[id(undo)] = inner
@@ -289,8 +313,10 @@ class Subgraph:
         if stays is not None and stays < transfer.amount_minor:  # an overdraft swallows part of it
             inner = self.flow.node()
             self.flow.edge(tail, inner, transfer.amount_minor)
-            self.flow.edge(inner, node, max(0, stays))
-            self.flow.edge(inner, self.elsewhere, transfer.amount_minor - max(0, stays))
+            reversed_later = bool(transfer.undone_by)  # then the overdraft gives it back: where it was meanwhile is not known
+            self.overdraft_reversed = self.overdraft_reversed or reversed_later
+            self.flow.edge(inner, node, transfer.amount_minor if reversed_later else max(0, stays))
+            self.flow.edge(inner, self.elsewhere, transfer.amount_minor - (0 if reversed_later else max(0, stays)))
         else:
             self.flow.edge(tail, node, transfer.amount_minor)
 

@@ -72,6 +72,8 @@ class Engine:
         self.loan_of_alert: dict[str, Loan] = {}
         self.seen: Recent[int] = Recent(fold.seen_ids_max)
         self.reversible: Recent[Transfer] = Recent(fold.reversible_max)
+        self.unowned: dict[int, list[Passage]] = {}  # by transfer: passages to accounts whose owner the other leg may tell
+        self.reversal_legs: Recent[str] = Recent(fold.reversible_max)
         self.counts: Counter[str] = Counter()
         self._begin()
 
@@ -98,7 +100,7 @@ class Engine:
         if isinstance(event, AccountTransaction):
             self._transact(event, event_time_ms, outputs)
         elif isinstance(event, LoanDisbursement):
-            loan = self.lending.disburse(event, event_time_ms)
+            loan = self._disburse(event, event_time_ms)
             if loan is not None:
                 self._judge_pending(loan, outputs)
         elif isinstance(event, ListEntry):
@@ -127,6 +129,9 @@ class Engine:
         if known is not None:
             self.places.second_leg(txn, own, known, event_time_ms)
             self.reversible.put(txn.txn_id, known)
+            for passage in self.unowned.pop(known.seq, ()):
+                if passage.loan.rule_set is not None and own.customer_id is not None:
+                    self._judge(passage, outputs)
             return
         use, other = self.places.counterparty(txn, own, is_debit, event_time_ms)
         self.places.see_balance(txn, own, event_time_ms)
@@ -160,6 +165,8 @@ class Engine:
                 continue
             fifo = sum(parcel.amount_minor for parcel in movement.parcels[1] if parcel.origin is loan.origin) if len(movement.parcels) > 1 else 0
             passage = Passage(loan, movement.transfer, record, payer, payee, parcels, fifo)
+            if payee.customer_id is None and not payee.is_sink:
+                self.unowned.setdefault(movement.transfer.seq, []).append(passage)
             if loan.rule_set is not None:
                 self._judge(passage, outputs)
             elif len(loan.pending) < self.configuration.fold.pending_passages_max:
@@ -198,7 +205,7 @@ class Engine:
             if before == content:
                 self.counts["duplicates"] += 1
                 return Outputs("duplicate")
-            return Outputs("rejected", Fault(_id_field(event), f"{key.split(':', 1)[1]!r} was used before with other content"))
+            return Outputs("rejected", Fault(_id_field(event), f"{_identifier(event)!r} was used before with other content"))
         leap_ms = self.configuration.fold.time_leap_days_max * DAY_MS
         if self.watermark_ms is not None and event_time_ms - self.watermark_ms > leap_ms:
             return Outputs("rejected", Fault("event_time", f"{event.event_time.isoformat()} is more than "
@@ -226,8 +233,11 @@ class Engine:
     def _sweep(self, event_time_ms: int, outputs: Outputs) -> None:
         """Once a minute of event time: what is due happens, what is old is forgotten."""
         self.legs.forget_before(event_time_ms)
+        waits_ms = self.configuration.legs.memory_minutes * 60_000
+        self.unowned = {seq: passages for seq, passages in self.unowned.items()
+                        if passages[0].transfer.event_time_ms >= event_time_ms - waits_ms}  # fmt: skip
         self.tracer.forget_before(event_time_ms)
-        self.places.forget_before(event_time_ms - self.configuration.legs.memory_minutes * 60_000)
+        self.places.forget_before(event_time_ms - waits_ms)
         for what, loan in self.lending.due(event_time_ms):
             if what == RETIRE:
                 self._retire(loan, outputs)
@@ -235,6 +245,13 @@ class Engine:
                 self._judge_pending(loan, outputs)
 
     # --- loans ------------------------------------------------------------------------------------------------------
+
+    def _disburse(self, event: LoanDisbursement, event_time_ms: int) -> Loan | None:
+        if event.event_type == "REVERSED":
+            seq = self.lending.loans[event.loan_id].origin.payouts[-1].seq
+            if self._is_second_reversal(f"{seq}/{event.amount_minor}", LENDER_ACCOUNT):
+                return None
+        return self.lending.disburse(event, event_time_ms)
 
     def _credit_payout(self, txn: AccountTransaction, own: Account, event_time_ms: int) -> None:
         """A payout arrives on a deposit account, unless the loan ledger's record has brought it already."""
@@ -271,6 +288,8 @@ class Engine:
         if not amount_minor or original.currency != txn.currency:
             self.counts["reversal_legs_matched"] += 1
             return True
+        if self._is_second_reversal(f"{original.seq}/{amount_minor}", own.account_id):
+            return True
         payee = self.tracer.account(original.payee, original.currency, OTHER_BANK)
         if original.payer == LENDER_ACCOUNT:
             loan = self.lending.loan_of.get(original.loan_numbers[0])
@@ -290,6 +309,16 @@ class Engine:
             for detector in self.detectors:
                 for finding in detector.reconsider(loan, seqs, self.context):
                     self._hear(finding, detector, outputs)
+        return True
+
+    def _is_second_reversal(self, key: str, reporter: str) -> bool:
+        """Whether the other side has already reported this reversal: the two records are one."""
+        first = self.reversal_legs.get(key)
+        if first is None or first in ("", reporter):
+            self.reversal_legs.put(key, reporter)
+            return False
+        self.reversal_legs.put(key, "")
+        self.counts["reversal_legs_matched"] += 1
         return True
 
     def _observe_funded(self, outputs: Outputs) -> None:
@@ -362,20 +391,29 @@ class Engine:
 
 
 _STATE = frozenset({
-    "alert_book", "counts", "legs", "lending", "loan_of_alert", "next_sweep_ms", "parties", "places", "reversible", "seen", "tracer", "watermark_ms",
+    "alert_book", "counts", "legs", "lending", "loan_of_alert", "next_sweep_ms", "parties", "places", "reversal_legs", "reversible", "seen", "tracer", "unowned",
+    "watermark_ms",
 })  # fmt: skip
 
 
 def _identity(event: Event, event_time_ms: int) -> str:
     """What makes two records the same record: the event id, else the business id; records without either, their content."""
     if isinstance(event, AccountTransaction):
-        return f"txn:{event.event_id or event.txn_id}"
+        return f"txn:{event.event_id or event.txn_id}/{event.account_id}"  # both legs may carry one id
     kind = type(event).__name__
     if event.event_id is not None:
         return f"{kind}:{event.event_id}"
     if isinstance(event, LoanDisbursement):
         return f"{kind}:{event.loan_id}/{event.event_type}/{event_time_ms}"
     return f"{kind}:{msgspec.json.encode(event).decode()}"
+
+
+def _identifier(event: Event) -> str:
+    if event.event_id is not None:
+        return event.event_id
+    if isinstance(event, AccountTransaction):
+        return event.txn_id
+    return event.loan_id if isinstance(event, LoanDisbursement) else "the same record"
 
 
 def _id_field(event: Event) -> str:

@@ -50,6 +50,8 @@ class Places:
         other_id = txn.counterparty_account
         listed = self._listed(other_id, txn.counterparty_party_id, event_time_ms) if self.parties.has_lists else None
         use = use_of(txn, listed, self.codes)
+        if use in POCKETS and other_id is not None and (own.is_sink or txn.account_kind == "INTERNAL"):
+            return use, self.tracer.account(other_id, txn.currency, OTHER_BANK)  # the firm's own record of it
         if use in POCKETS:
             firm = other_id if other_id is not None else use.lower()
             return use, self.tracer.account(f"{firm} (of {own.account_id})", txn.currency, use)
@@ -80,7 +82,9 @@ class Places:
         account_id = f"~TRANSIT {txn.end_to_end_id}"
         if self.tracer.find(account_id, txn.currency) is None:
             self.transits.append((event_time_ms, account_id, txn.currency))
-        return self.tracer.account(account_id, txn.currency, IN_TRANSIT)
+        transit = self.tracer.account(account_id, txn.currency, IN_TRANSIT)
+        transit.balance_known = True  # it holds what was sent and nothing else
+        return transit
 
     def _end_transit(self, account_id: str, currency: str) -> None:
         """No second leg came: the money has left by an unknown way."""

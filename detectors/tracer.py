@@ -23,6 +23,9 @@ LOAN_REPAYMENT = "LOAN_REPAYMENT"
 LENDER_ACCOUNT = "~LENDER"
 UNSEEN = "~UNSEEN"
 
+CHAIN_MAX = 20
+"""Claims that one late credit funds in a row; farther ones stay open."""
+
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
@@ -125,7 +128,7 @@ class Tracer:
         ours = account.balance_minor if expected_minor is None else expected_minor
         difference = stated_minor - ours
         if not account.balance_known:
-            self._shift_own(account, max(difference, account.labelled_minor() - account.balance_minor))
+            self._shift_own(account, max(difference, -self._own_minor(account)))
             account.balance_known = True
             return
         if difference == 0 or late:
@@ -133,13 +136,19 @@ class Tracer:
         if difference > 0:
             self.counts["unseen_inflow"] += 1
             self._shift_own(account, difference)
+            account.unseen_minor += difference  # a credit that comes late will explain it
+            account.unfunded_minor += difference
+            account.unfunded_ms = account.last_ms
             return
-        own = max(0, account.balance_minor - account.labelled_minor())
-        taken = min(own, -difference)
+        taken = min(max(0, self._own_minor(account)), -difference)
         self.counts["unseen_outflow"] += 1
         if taken:
             self._shift_own(account, -taken)
             self._remember_leak(account, UNSEEN, taken)
+
+    def _own_minor(self, account: Account) -> int:
+        """What of the balance is own money in every ledger."""
+        return account.balance_minor - max(account.labelled_minor(i) for i in range(len(self.bookings)))
 
     def _remember_leak(self, account: Account, payee: str, amount_minor: int) -> None:
         """Money left by no transfer of the stream: an edge that the bounds need all the same."""
@@ -172,10 +181,14 @@ class Tracer:
         """The loan's money arrives on the borrower's account. Loan money waits at hop 0 with the payout as its trail."""
         origin.paid_out_minor += transfer.amount_minor
         origin.payouts.append(transfer)
-        lot = Lot(origin, transfer.amount_minor, 0, Trail(transfer, None))
+        if origin.expired:  # no longer followed: nothing of it is labelled again
+            origin.drop("age", transfer.amount_minor)
+        lot = Lot(GHOST if origin.expired else origin, transfer.amount_minor, 0, Trail(transfer, None))
         self._receive(payee, transfer, [[lot] for _ in self.bookings], [None] * len(self.bookings))
         if not payee.is_sink:
             self._raise_reach(payee, transfer.amount_minor, transfer)
+        if payee.claims or payee.unseen_minor:
+            self._explain(payee, transfer, transfer.amount_minor)
 
     # --- transfers --------------------------------------------------------------------------------------------------
 
@@ -203,8 +216,8 @@ class Tracer:
         movement = self._land(transfer, payee, taken, hop_parcels, repays)
         if short_minor or payer.unfunded_minor:
             self._claim(payer, payee, transfer, short_minor, taken)
-        if payee.claims and movement is not None:
-            self._fund(payee, transfer, sum(parcel.amount_minor for parcel in movement.parcels[0]))
+        if movement is not None and (payee.claims or payee.unseen_minor):
+            self._explain(payee, transfer, sum(parcel.amount_minor for parcel in movement.parcels[0]))
         return movement
 
     def _take(self, payer: Account, amount_minor: int) -> list[list[Lot]]:
@@ -302,6 +315,8 @@ class Tracer:
         """Put what arrives into the payee's holdings; an overdraft swallows the front of it first."""
         before = payee.balance_minor
         swallowed = min(transfer.amount_minor, -before) if before < 0 else 0
+        if swallowed and payee.claims:  # what open claims will pass on is not for the overdraft
+            swallowed = max(0, swallowed - sum(claim.amount_minor for claim in self._claims_for(payee, transfer)))
         transfer.landings = []
         for i in range(len(self.bookings)):
             transfer.landings.append(self._receive_in(i, payee, transfer, arriving[i], taken[i] or arriving[i], swallowed, repays))
@@ -315,6 +330,10 @@ class Tracer:
     ) -> list[Landing]:  # fmt: skip
         landings: list[Landing] = []
         own_tail = transfer.amount_minor
+        if swallowed and self.bookings[i].own_leads:
+            own = own_tail - sum(lot.amount_minor for lot in arriving)
+            own_tail -= min(swallowed, own)
+            swallowed -= min(swallowed, own)
         for lot, source in zip(arriving, taken, strict=True):
             own_tail -= lot.amount_minor
             if swallowed:
@@ -466,69 +485,93 @@ class Tracer:
             payee.unfunded_ms = transfer.event_time_ms
         self.counts["claims"] += 1
 
-    def _fund(self, payer: Account, credit: Transfer, credited_minor: int) -> None:
-        """A credit of loan money has arrived on an account with open claims: those not before it get its money.
+    def _claims_for(self, payer: Account, credit: Transfer) -> list[Claim]:
+        """The open claims that a credit may fund: debits that are not before it, nor too long after."""
+        from_ms = 0 if payer.place == IN_TRANSIT else credit.event_time_ms
+        until_ms = credit.event_time_ms + self.limits.claim_hours_max * HOUR_MS
+        return [claim for claim in payer.claims or () if from_ms <= claim.transfer.event_time_ms <= until_ms]
 
-        What a claim's payee has itself sent on unfunded is funded in turn, in the order of the transfers.
-        """
+    def _explain(self, payer: Account, credit: Transfer, credited_minor: int) -> None:
+        """Loan money has been credited: it funds the claims it was meant for, and explains an unseen inflow if it is late."""
+        for claim in self._claims_for(payer, credit):
+            credited_minor -= self._route(payer, [claim], credited_minor)
         oldest_ms = credit.event_time_ms - self.limits.claim_hours_max * HOUR_MS
-        payer.claims = [claim for claim in payer.claims or () if claim.transfer.event_time_ms >= oldest_ms] or None
-        waiting = [(payer, credited_minor, credit.event_time_ms, 0)]
-        while waiting:
-            account, budget, not_before_ms, after_seq = waiting.pop()
-            for claim in account.claims or ():
-                in_time = claim.transfer.event_time_ms >= not_before_ms or account.place == IN_TRANSIT
-                if not (in_time and budget and claim.transfer.seq > after_seq):
-                    continue
-                amount = self._swap(account, claim, budget)
-                budget -= amount
-                claim.amount_minor -= amount
-                payee = self.find(claim.transfer.payee, account.currency)
-                if amount and payee is not None and payee.claims:
-                    waiting.append((payee, amount, not_before_ms, claim.transfer.seq))
-            account.claims = [claim for claim in account.claims or () if claim.amount_minor] or None
-
-    def _swap(self, payer: Account, claim: Claim, budget: int) -> int:
-        """Loan money on the payer changes places with the unfunded money it sent; balances stay. Returns the amount."""
-        payee = self.find(claim.transfer.payee, payer.currency)
-        if payee is None or payer.holdings is None or payer.holdings[0] is None:
-            return 0
-        room = claim.amount_minor if payee.is_sink else max(0, payee.balance_minor - payee.labelled_minor())
-        amount = min(claim.amount_minor, budget, payer.holdings[0].labelled_minor, room)
-        if not amount:
-            return 0
-        parcels = [self._swap_in(i, payer, payee, claim.transfer, amount) for i in range(len(self.bookings))]
-        self.funded.append((claim, Movement(claim.transfer, parcels)))
-        if not payee.is_sink:
-            self._raise_reach(payee, amount, claim.transfer)
+        payer.claims = [
+            claim for claim in payer.claims or () if claim.amount_minor and claim.transfer.event_time_ms >= oldest_ms
+        ] or None
+        if payer.unseen_minor and credit.event_time_ms <= payer.last_ms:
+            explained = min(payer.unseen_minor, credit.amount_minor, max(0, self._own_minor(payer)))
+            payer.unseen_minor -= explained
+            payer.unfunded_minor = max(0, payer.unfunded_minor - explained)
+            self._shift_own(payer, -explained)
+        self._shave(payer)
         self._forget_unlabelled(payer)
-        self.counts["claims_funded"] += 1
-        payee.unfunded_minor = max(0, payee.unfunded_minor - amount)
-        return amount
 
-    def _swap_in(self, i: int, payer: Account, payee: Account, transfer: Transfer, amount: int) -> list[Parcel]:
+    def _route(self, payer: Account, way: list[Claim], amount: int) -> int:
+        """Send loan money after the unfunded money that went this way, and on with what its payee sent on unfunded.
+
+        Balances stay: at the last account the loan money changes places with own money. Returns how much found a place.
+        """
+        last = way[-1]
+        payee = self.find(last.transfer.payee, payer.currency)
+        amount = min(amount, last.amount_minor, payer.labelled_minor())
+        if payee is None or amount <= 0:
+            return 0
+        placed = 0
+        if len(way) < CHAIN_MAX:
+            for onward in payee.claims or ():
+                later = onward.transfer.event_time_ms >= last.transfer.event_time_ms
+                if later and all(onward is not claim for claim in way) and placed < amount:
+                    placed += self._route(payer, [*way, onward], amount - placed)
+        room = amount - placed if payee.is_sink else min(amount - placed, max(0, self._own_minor(payee)))
+        if room > 0:
+            self._swap(payer, payee, way, room)
+        return placed + max(0, room)
+
+    def _swap(self, payer: Account, payee: Account, way: list[Claim], amount: int) -> None:
+        """``amount`` of the payer's newest loan money changes places with the payee's own money."""
+        parcels: list[list[list[Parcel]]] = [[[] for _ in self.bookings] for _ in way]  # per claim, per ledger
+        for i in range(len(self.bookings)):
+            self._swap_in(i, payer, payee, way, amount, parcels)
+        for claim, movement in zip(way, parcels, strict=True):
+            self.funded.append((claim, Movement(claim.transfer, movement)))
+            claim.amount_minor -= amount
+            if not self._is_sink(claim.transfer.payee, payer.currency):
+                self._raise_reach(self.account(claim.transfer.payee, payer.currency, HELD), amount, claim.transfer)
+        self.counts["claims_funded"] += len(way)
+        payee.unfunded_minor = max(0, payee.unfunded_minor - amount)
+
+    def _is_sink(self, account_id: str, currency: str) -> bool:
+        account = self.find(account_id, currency)
+        return account is None or account.is_sink
+
+    def _swap_in(
+        self, i: int, payer: Account, payee: Account, way: list[Claim], amount: int, parcels: list[list[list[Parcel]]]
+    ) -> None:
         holding = payer.holdings[i] if payer.holdings is not None else None
-        parcels: list[Parcel] = []
         if holding is None:
-            return parcels
+            return
         for lot in [lot for lot in reversed(holding.lots) if lot.origin is not OWN]:  # what has just come stands last
             piece = min(amount, lot.amount_minor)
             holding.take_back(lot, piece)
             if i == 0 and not lot.origin.expired:
                 lot.origin.stay(payer.place, -piece)
             if self.bookings[i].ordered:
-                holding.put(Lot(OWN, piece, 0, None))
+                if payer.balance_minor > 0:
+                    holding.put(Lot(OWN, piece, 0, None))
                 if not payee.is_sink:
                     self._holding(i, payee).take_back(Lot(OWN, piece, 0, None), piece)
-            (moved,) = self._arriving([lot.part(piece)], transfer, payer)
+            moved, sender = lot.part(piece), payer
+            for step, claim in enumerate(way):
+                (moved,) = self._arriving([moved], claim.transfer, sender)
+                if moved.origin.number > 0 and moved.trail is not None:
+                    moved.origin.funded_late = True
+                    parcels[step][i].append(Parcel(moved.origin, piece, moved.hops, moved.trail))
+                sender = self.account(claim.transfer.payee, payer.currency, HELD)
             self._settle(i, payee, moved, lot.part(piece), None)
-            if moved.origin.number > 0 and moved.trail is not None:
-                moved.origin.funded_late = True
-                parcels.append(Parcel(moved.origin, piece, moved.hops, moved.trail))
             amount -= piece
             if not amount:
                 break
-        return parcels
 
     # --- reversals --------------------------------------------------------------------------------------------------
 
@@ -576,13 +619,14 @@ class Tracer:
             if landing.landed is not None:
                 found = self._recall(payee, holding, landing.landed, piece)
             if found and landing.place and i == 0 and not landing.taken.origin.expired:
-                self._count_at(landing.taken.origin, landing.place, -found)
+                moved = landing.landed is not None and not landing.place.startswith("dropped:")
+                self._count_at(landing.taken.origin, payee.place if moved else landing.place, -found)
             if found:
                 restored.append(landing.taken.part(found))
         if payee.is_sink or holding is None:
             return restored, []
-        missing = amount - sum(lot.amount_minor for lot in restored)
-        return restored, self._give_other(i, payee, holding, missing)
+        recalled = sum(lot.amount_minor for lot in restored)
+        return restored, self._give_other(i, payee, holding, payee.balance_minor - recalled, amount - recalled)
 
     @staticmethod
     def _recall(payee: Account, holding: Holding | None, landed: Lot, amount_minor: int) -> int:
@@ -591,8 +635,8 @@ class Tracer:
             return holding.take_back(landed, amount_minor)
         return min(amount_minor, max(0, payee.balance_minor)) if landed.origin is OWN else 0
 
-    def _give_other(self, i: int, payee: Account, holding: Holding, missing: int) -> list[Lot]:
-        own = max(0, payee.balance_minor - holding.labelled_minor)
+    def _give_other(self, i: int, payee: Account, holding: Holding, balance_minor: int, missing: int) -> list[Lot]:
+        own = max(0, balance_minor - holding.labelled_minor)
         if self.bookings[i].ordered:
             missing -= holding.take_back(Lot(OWN, missing, 0, None), min(missing, own))
         else:
@@ -649,7 +693,6 @@ class Tracer:
                 found = self._remove_origin(holding, origin, amount_minor) if holding is not None else 0
                 if i == 0:
                     reversed_minor = found
-            self._forget_unlabelled(account)
         if reversed_minor and not origin.expired:
             origin.stay(account.place, -reversed_minor)
             origin.reversed_minor += reversed_minor
@@ -658,6 +701,7 @@ class Tracer:
             account.balance_minor = max(account.balance_minor, account.labelled_minor())
         self._remember_leak(account, LENDER_ACCOUNT, amount_minor)
         self._shave(account)
+        self._forget_unlabelled(account)
         return reversed_minor
 
     @staticmethod

@@ -56,7 +56,7 @@ class UseRule(ABC, Generic[P]):
         if not self.counts(passage, context):
             return
         hits = passage.loan.hits.setdefault(self.code, [])
-        if len(hits) < HITS_MAX:
+        if len(hits) < HITS_MAX and all(hit is not passage for hit in hits):  # it may be shown again, better informed
             hits.append(passage)
             yield self.judge(passage.loan, hits, context)
 
