@@ -125,39 +125,57 @@ class Reach:
         self.unknown: list[str] = []
         self._tracer, self._limits, self._until_seq = tracer, limits, until_seq
         self._hops: dict[str, int] = {}
-        self._queue: list[tuple[int, int, Transfer]] = []
-        self._queued: set[int] = set()
+        self._most: dict[str, int] = {}  # account -> no more than this of the loan can be there now
+        self._queue: list[tuple[int, int, Transfer, list[Transfer], int]] = []  # (seq, tie, transfer, its history, place in it)
+        self._pushes = 0
+        self._seen: set[int] = set()
         self._returns: set[int] = set()  # ids of reversals out of a sink, which holds nothing else that could come back
         for payout in origin.payouts:
-            self._push(payout)
+            self._push([payout], 0)
         while self._queue:
             if len(self.transfers) >= limits.transfers_max:
                 self._cut_the_rest()
                 break
-            _, _, transfer = heapq.heappop(self._queue)
-            self.transfers.append(transfer)
-            self._enter(transfer)
+            _, _, transfer, history, i = heapq.heappop(self._queue)
+            self._push(history, i + 1)
+            if id(transfer) not in self._seen:
+                self._seen.add(id(transfer))
+                self._follow(transfer)
 
     def _cut_the_rest(self) -> None:
         """Too many transfers: whoever has more of them to make leads to the unseen from here on."""
-        for _, _, transfer in sorted(self._queue):
+        for _, _, transfer, _, _ in sorted(self._queue, key=lambda item: item[:2]):
             if transfer.payer == LENDER_ACCOUNT:
                 self.transfers.append(transfer)
                 self.cut[transfer.payee] = None
             elif transfer.payer in self._hops:
                 self.cut[transfer.payer] = None
 
-    def _push(self, transfer: Transfer) -> None:
-        if transfer.seq <= self._until_seq and id(transfer) not in self._queued:
-            self._queued.add(id(transfer))
-            heapq.heappush(self._queue, (transfer.seq, len(self._queued), transfer))
+    def _push(self, history: list[Transfer], i: int) -> None:
+        if i < len(history) and history[i].seq <= self._until_seq:
+            self._pushes += 1
+            heapq.heappush(self._queue, (history[i].seq, self._pushes, history[i], history, i))
 
-    def _enter(self, transfer: Transfer) -> None:
-        """The money may have reached the payee: its later debits are to be followed."""
+    def _follow(self, transfer: Transfer) -> None:
+        """Take a transfer in, unless nothing of the loan can be left on its payer."""
+        payer, amount = transfer.payer, transfer.amount_minor
+        if payer != LENDER_ACCOUNT and id(transfer) not in self._returns:
+            most = self._most.get(payer, 0)
+            if not most:
+                return
+            amount = min(amount, most)
+            if transfer.payer_after_minor is not None and transfer.payer_after_minor < most:
+                self._most[payer] = transfer.payer_after_minor
+        self.transfers.append(transfer)
         for undo in transfer.undone_by or ():
             if self.is_sink(transfer.payee, transfer.currency):
                 self._returns.add(id(undo))
-            self._push(undo)
+            self._push([undo], 0)
+        self._enter(transfer, amount)
+
+    def _enter(self, transfer: Transfer, amount_minor: int) -> None:
+        """The money may have reached the payee: its later debits are to be followed."""
+        self._most[transfer.payee] = self._most.get(transfer.payee, 0) + amount_minor
         if transfer.payee in self._hops:
             return
         payee = self._tracer.find(transfer.payee, transfer.currency)
@@ -169,15 +187,19 @@ class Reach:
         if payee.history is None or payee.history_from_seq > transfer.seq or hop > self._limits.hops_max:
             self.cut[payee.account_id] = None
             return
-        for debit in payee.history[bisect_right(payee.history, transfer.seq, key=_seq) :]:
-            self._push(debit)
+        self._push(payee.history, bisect_right(payee.history, transfer.seq, key=_seq))
+
+    def is_sink(self, account_id: str, currency: str) -> bool:
+        """Whether money ends there: no debit of it is an edge."""
+        account = self._tracer.find(account_id, currency)
+        return account is None or account.is_sink
 
     def leading_to(self, destinations: Collection[int]) -> list[tuple[Transfer, bool]]:
         """The transfers that matter for these destinations: with each, whether its payee can still lead to one of them.
 
         Money on any other transfer is elsewhere for good, which needs no node. Read backwards, so that "still" means later.
         """
-        leads: set[str] = set(self.cut)
+        leads: set[str] = set()
         bringing_back: set[int] = set()
         kept: list[tuple[Transfer, bool]] = []
         for transfer in reversed(self.transfers):
@@ -197,11 +219,6 @@ class Reach:
                 bringing_back.add(id(transfer))  # should it be a reversal
         kept.reverse()
         return kept
-
-    def is_sink(self, account_id: str, currency: str) -> bool:
-        """Whether money ends there: no debit of it is an edge."""
-        account = self._tracer.find(account_id, currency)
-        return account is None or account.is_sink
 
 
 def _seq(transfer: Transfer) -> int:
@@ -223,6 +240,10 @@ class Subgraph:
         payouts = {id(payout) for payout in origin.payouts}
         kept = reach.leading_to(destinations)
         self._onward = {id(transfer) for transfer, onward in kept if onward}
+        seen = [transfer for transfer in reach.transfers if transfer.seq in destinations]
+        self.taken_in_minor = (
+            sum(transfer.standing_minor for transfer in seen) if len(seen) == len(destinations) else origin.paid_out_minor
+        )
         for transfer, onward in kept:
             if id(transfer) in payouts:
                 self._arrive(self.source, transfer, True)
@@ -238,9 +259,10 @@ class Subgraph:
         for node in cut:
             self.flow.edge(node, self.elsewhere, UNLIMITED)
         certain = self._routable(paid_out) - self.flow.max_flow(self.source, self.elsewhere)
-        for node in cut:
-            self.flow.edge(node, self.there, UNLIMITED)
-        possible = self.flow.max_flow(self.source, self.there)
+        if self._reach.cut:  # the unseen may lead to the destinations: no more is known than what they took in
+            possible = self.taken_in_minor
+        else:
+            possible = self.flow.max_flow(self.source, self.there)
         if self._origin.funded_late or self.overdraft_reversed:  # ways that the network does not know
             certain, possible = 0, paid_out
         exact = not cut and not self._origin.funded_late and not self._reach.cut and not (self.widened or self.overdraft_reversed)

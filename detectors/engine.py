@@ -234,8 +234,8 @@ class Engine:
         """Once a minute of event time: what is due happens, what is old is forgotten."""
         self.legs.forget_before(event_time_ms)
         waits_ms = self.configuration.legs.memory_minutes * 60_000
-        self.unowned = {seq: passages for seq, passages in self.unowned.items()
-                        if passages[0].transfer.event_time_ms >= event_time_ms - waits_ms}  # fmt: skip
+        while self.unowned and next(iter(self.unowned.values()))[0].transfer.event_time_ms < event_time_ms - waits_ms:
+            del self.unowned[next(iter(self.unowned))]
         self.tracer.forget_before(event_time_ms)
         self.places.forget_before(event_time_ms - waits_ms)
         for what, loan in self.lending.due(event_time_ms):

@@ -697,8 +697,8 @@ class Tracer:
             origin.stay(account.place, -reversed_minor)
             origin.reversed_minor += reversed_minor
         account.balance_minor = account.balance_minor - amount_minor
-        if not account.balance_known:
-            account.balance_minor = max(account.balance_minor, account.labelled_minor())
+        if not account.balance_known and self._own_minor(account) < 0:  # it must have had more than we have seen
+            self._shift_own(account, -self._own_minor(account))
         self._remember_leak(account, LENDER_ACCOUNT, amount_minor)
         self._shave(account)
         self._forget_unlabelled(account)

@@ -72,7 +72,8 @@ class CoinOracle:
             coins = self._leaving(step.payer, step.amount_minor)
             short = step.amount_minor - len(coins)
             self.debts[step.payer] += short
-            coins += [Coin("", ()) for _ in range(short)]
+            unfunded = [Coin("", ()) for _ in range(short)]
+            coins = unfunded + coins if self.order == "own_first" else coins + unfunded
         self._carried[i] = [(coin, coin.way) for coin in coins]
         for at, (coin, way) in enumerate(self._carried[i]):
             if coin.loan:

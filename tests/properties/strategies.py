@@ -218,9 +218,11 @@ def stream_of(draws: Iterable[Draw], opening: dict[str, int | None], mix: Mix) -
     return Stream(dict(opening), tuple(clipper.steps))
 
 
-def random_stream(rng: random.Random, steps: int, mix: Mix) -> Stream:
-    """A stream from a seeded generator: for bulk runs, where hypothesis would be too slow."""
+def random_stream(rng: random.Random, steps: int, mix: Mix, unknown: float = 0.0) -> Stream:
+    """A stream from a seeded generator, for bulk runs; ``unknown``: how likely an opening balance is not known."""
     opening: dict[str, int | None] = {name: rng.choice((0, 0, rng.randrange(80))) for name in mix.accounts}
+    if unknown:
+        opening = {name: None if rng.random() < unknown else balance for name, balance in opening.items()}
     draws = [(rng.randrange(20), rng.randrange(60), rng.randrange(60), rng.randrange(997)) for _ in range(steps)]
     return stream_of(draws, opening, mix)
 

@@ -14,7 +14,6 @@ from tests.properties.strategies import Mix, Stream, random_stream, streams
 PLAIN = Mix()
 WITH_REVERSALS = Mix(undo="full", amount_max=25)
 WITH_OVERDRAFTS = Mix(overdrafts=True, amount_max=25)
-REVERSAL_BUGS = pytest.mark.xfail(strict=True, reason="see the two xfails on reversals in tests/unit/test_tracer.py")
 
 
 def check_agreement(stream: Stream, ledgers: tuple[str, ...] = LEDGERS) -> int:
@@ -47,7 +46,7 @@ def test_full_reversals_move_what_the_coins_say(stream: Stream) -> None:
 
 @pytest.mark.parametrize(
     ("mix", "ledgers"),
-    [(PLAIN, LEDGERS), pytest.param(WITH_REVERSALS, LEDGERS, marks=REVERSAL_BUGS), (WITH_OVERDRAFTS, LEDGERS[:3])],
+    [(PLAIN, LEDGERS), (WITH_REVERSALS, LEDGERS), (WITH_OVERDRAFTS, LEDGERS)],
     ids=["plain", "reversals", "overdrafts"],
 )
 def test_thousands_of_seeded_streams_agree(mix: Mix, ledgers: tuple[str, ...]) -> None:

@@ -135,7 +135,6 @@ def test_an_unseen_outflow_may_have_taken_the_loan() -> None:
     assert (found.certain_minor, found.possible_minor) == (30, 100)
 
 
-@pytest.mark.xfail(strict=True, reason="certain takes for granted that all of the loan can be routed")
 def test_what_a_destination_passed_on_before_it_was_reversed_is_bounded() -> None:
     steps = (
         PayOut("L1", "a", 71), Pay("a", "c", 19), Pay("c", "broker", 1), PayOut("L1", "c", 52), Undo(1, 19),
