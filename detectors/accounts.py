@@ -45,8 +45,8 @@ class Account:
     """One account in one currency."""
 
     __slots__ = ("account_id", "assumed_minor", "balance_known", "balance_minor", "claims", "currency", "customer_id",
-                 "first_ms", "gain", "history", "history_from_seq", "holdings", "in_count", "in_minor", "is_sink", "kind", "last_ms",
-                 "out_count", "out_minor", "party_id", "payees", "payer_count", "place", "reach_minor", "reach_ms", "unfunded_minor",
+                 "first_ms", "gain", "history", "history_from_seq", "holdings", "in_count", "in_minor", "is_sink", "kind", "last_ms", "legs_awaited",
+                 "party_id", "payees", "payer_count", "place", "reach_minor", "reach_ms", "unfunded_minor",
                  "unfunded_ms", "unseen_minor")  # fmt: skip
 
     def __init__(self, account_id: str, currency: str, place: str, is_sink: bool) -> None:
@@ -70,12 +70,11 @@ class Account:
         self.unfunded_minor = 0  # part of its own money that came from an open claim
         self.unfunded_ms = 0
         self.unseen_minor = 0  # own money that only a stated balance showed
+        self.legs_awaited = 0  # transfers known from the other side only: its stated balance may not hold them yet
         self.first_ms = 0
         self.last_ms = 0
         self.in_count = 0
-        self.out_count = 0
         self.in_minor = 0
-        self.out_minor = 0
         self.payer_count = 0  # distinct payers, as far as the payers remember
         self.payees: dict[str, int] | None = None  # payee -> first payment's event time, ms
 

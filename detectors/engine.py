@@ -31,7 +31,7 @@ from detectors.parties import Parties
 from detectors.places import Places
 from detectors.recent import Recent
 from detectors.risk import risk_of
-from detectors.tracer import DAY_MS, LENDER_ACCOUNT, LOAN_REPAYMENT, Movement, Tracer
+from detectors.tracer import DAY_MS, LENDER_ACCOUNT, LOAN_REPAYMENT, Movement, Parcel, Tracer
 from detectors.typologies import TYPOLOGIES
 
 SNAPSHOT_VERSION = 1
@@ -143,7 +143,7 @@ class Engine:
         repays = self.lending.loans.get(txn.related_loan_id) if txn.related_loan_id is not None and use == LOAN_REPAYMENT else None
         movement = self.tracer.pay(transfer, payer, payee, repays.origin if repays is not None else None)
         if other_id is not None:
-            self.legs.wait(key, txn.direction, event_time_ms, txn.end_to_end_id, transfer)  # type: ignore[arg-type]
+            self.legs.wait(key, txn.direction, event_time_ms, txn.end_to_end_id, transfer, other)  # type: ignore[arg-type]
         self.reversible.put(txn.txn_id, transfer)
         if payer.claims and payer.claims[-1].transfer is transfer:
             payer.claims[-1].record = txn
@@ -154,7 +154,7 @@ class Engine:
 
     def _observe(self, movement: Movement, record: AccountTransaction, payer: Account, payee: Account, outputs: Outputs) -> None:
         """Tell the detectors, loan by loan, which money the transfer carried."""
-        by_loan: dict[int, list[Any]] = {}
+        by_loan: dict[int, list[Parcel]] = {}
         for parcel in movement.parcels[0]:
             by_loan.setdefault(parcel.origin.number, []).append(parcel)
         movement.transfer.loan_numbers = tuple(by_loan)
@@ -163,8 +163,9 @@ class Engine:
             loan = self.lending.loan_of.get(number)
             if loan is None:
                 continue
-            fifo = sum(parcel.amount_minor for parcel in movement.parcels[1] if parcel.origin is loan.origin) if len(movement.parcels) > 1 else 0
-            passage = Passage(loan, movement.transfer, record, payer, payee, parcels, fifo)
+            beside = movement.parcels[1] if len(movement.parcels) > 1 else []
+            fifo_minor = sum([parcel.amount_minor for parcel in beside if parcel.origin is loan.origin])
+            passage = Passage(loan, movement.transfer, record, payer, payee, parcels, fifo_minor)
             if payee.customer_id is None and not payee.is_sink:
                 self.unowned.setdefault(movement.transfer.seq, []).append(passage)
             if loan.rule_set is not None:

@@ -208,9 +208,10 @@ class Fault(Struct, frozen=True):
     reason: str
 
 
-def fault_of(event: Event) -> Fault | None:
+def fault_of(event: Event, event_time_ms: int | None = None) -> Fault | None:
     """The first thing wrong with a decoded record that its type cannot say; None when it is sound."""
-    if not EVENT_TIME_MS_MIN <= event.event_time_ms < EVENT_TIME_MS_MAX:
+    event_time_ms = event.event_time_ms if event_time_ms is None else event_time_ms
+    if not EVENT_TIME_MS_MIN <= event_time_ms < EVENT_TIME_MS_MAX:
         return Fault("event_time", f"{event.event_time.isoformat()} is outside 1970-01-01 .. 2100-01-01")
     if isinstance(event, (AccountTransaction, LoanDisbursement)):
         return _fault_of_amount(event)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from detectors.accounts import Account
 from detectors.lots import Transfer
 
 MINUTE_MS = 60_000
@@ -32,6 +33,7 @@ class OpenLeg(NamedTuple):
     event_time_ms: int
     end_to_end_id: str | None
     transfer: Transfer
+    awaited: Account  # whose own record is still to come
 
 
 Key = tuple[str, str, int, str]
@@ -61,12 +63,16 @@ class Legs:
             del waiting[i]
             if not waiting:
                 del self.open[key]
+            leg.awaited.legs_awaited -= 1
             return leg.transfer
         return None
 
-    def wait(self, key: Key, side: str, event_time_ms: int, end_to_end_id: str | None, transfer: Transfer) -> None:
-        """Let a leg wait for its other side."""
-        leg = OpenLeg(side, event_time_ms, end_to_end_id, transfer)
+    def wait(
+        self, key: Key, side: str, event_time_ms: int, end_to_end_id: str | None, transfer: Transfer, awaited: Account
+    ) -> None:
+        """Let a leg wait for its other side, the own record of ``awaited``."""
+        leg = OpenLeg(side, event_time_ms, end_to_end_id, transfer, awaited)
+        awaited.legs_awaited += 1
         waiting = self.open.get(key)
         if waiting is None:
             self.open[key] = [leg]
@@ -90,6 +96,7 @@ class Legs:
             return
         for i, leg in enumerate(waiting):
             if leg.event_time_ms == event_time_ms:
+                leg.awaited.legs_awaited -= 1
                 del waiting[i]
                 break
         if not waiting:

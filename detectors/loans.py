@@ -24,9 +24,12 @@ class Passage:
         self.payer = payer
         self.payee = payee
         self.parcels = parcels
-        self.traced_minor = sum(parcel.amount_minor for parcel in parcels)
         self.fifo_minor = fifo_minor
-        self.hops = min(parcel.hops for parcel in parcels)
+        if len(parcels) == 1:  # by far the most frequent
+            self.traced_minor, self.hops = parcels[0].amount_minor, parcels[0].hops
+        else:
+            self.traced_minor = sum([parcel.amount_minor for parcel in parcels])
+            self.hops = min([parcel.hops for parcel in parcels])
 
     def standing_minor(self) -> int:
         """Traced money that still is where the transfer brought it: what a reversal took back does not count."""

@@ -97,13 +97,13 @@ class Places:
         if txn.balance_after_minor is None:
             return
         before = txn.balance_after_minor + (txn.amount_minor if txn.direction == "DEBIT" else -txn.amount_minor)
-        self.tracer.see_balance(own, None, before, late=event_time_ms < own.last_ms)
+        self.tracer.see_balance(own, None, before, late=event_time_ms < own.last_ms or own.legs_awaited > 0)
 
     def second_leg(self, txn: AccountTransaction, own: Account, transfer: Transfer, event_time_ms: int) -> None:
         """The other record of a transfer that has been applied: it only tells the account's balance."""
         self.counts["legs_matched"] += 1
         if txn.balance_after_minor is not None and own.last_ms <= transfer.event_time_ms:
-            self.tracer.see_balance(own, None, txn.balance_after_minor, late=event_time_ms < own.last_ms)
+            self.tracer.see_balance(own, None, txn.balance_after_minor, late=event_time_ms < own.last_ms or own.legs_awaited > 0)
             if transfer.payee == own.account_id:
                 transfer.payee_after_minor = own.balance_minor
             elif transfer.payer == own.account_id:
@@ -112,7 +112,6 @@ class Places:
 
     def note_traffic(self, transfer: Transfer, payer: Account, payee: Account, event_time_ms: int) -> None:
         """The small profile that rules read: first and last time, counts, sums, who paid whom."""
-        amount_minor = transfer.amount_minor
         if not payer.first_ms:
             payer.first_ms = event_time_ms
         if not payee.first_ms:
@@ -121,10 +120,8 @@ class Places:
             payer.last_ms = event_time_ms
         if event_time_ms > payee.last_ms:
             payee.last_ms = event_time_ms
-        payer.out_count += 1
-        payer.out_minor += amount_minor
         payee.in_count += 1
-        payee.in_minor += amount_minor
+        payee.in_minor += transfer.amount_minor
         if not payer.is_sink and payer.pays(payee.account_id, event_time_ms):
             payee.payer_count += 1
             if payee.payer_count == self.hub_payers_min and not payee.is_sink:

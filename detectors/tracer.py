@@ -499,7 +499,7 @@ class Tracer:
         payer.claims = [
             claim for claim in payer.claims or () if claim.amount_minor and claim.transfer.event_time_ms >= oldest_ms
         ] or None
-        if payer.unseen_minor and credit.event_time_ms <= payer.last_ms:
+        if payer.unseen_minor and credit.event_time_ms < payer.last_ms:
             explained = min(payer.unseen_minor, credit.amount_minor, max(0, self._own_minor(payer)))
             payer.unseen_minor -= explained
             payer.unfunded_minor = max(0, payer.unfunded_minor - explained)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import ClassVar, Generic, Literal, TypeVar, cast
 
 from msgspec import Struct
@@ -51,20 +51,22 @@ class UseRule(ABC, Generic[P]):
         """Where the money went, for the sentence: (English, Chinese)."""
         return self.destination_en, self.destination_zh
 
-    def observe(self, passage: Passage, context: Context) -> Iterator[Finding]:
+    def observe(self, passage: Passage, context: Context) -> tuple[Finding, ...]:
         """Count the passage when it is of the kind, and judge the loan anew."""
         if not self.counts(passage, context):
-            return
+            return ()
         hits = passage.loan.hits.setdefault(self.code, [])
-        if len(hits) < HITS_MAX and all(hit is not passage for hit in hits):  # it may be shown again, better informed
-            hits.append(passage)
-            yield self.judge(passage.loan, hits, context)
+        if len(hits) >= HITS_MAX or any(hit is passage for hit in hits):  # it may be shown again, better informed
+            return ()
+        hits.append(passage)
+        return (self.judge(passage.loan, hits, context),)
 
-    def reconsider(self, loan: Loan, seqs: frozenset[int], context: Context) -> Iterator[Finding]:
+    def reconsider(self, loan: Loan, seqs: frozenset[int], context: Context) -> tuple[Finding, ...]:
         """Judge anew when a counted passage has been undone."""
         hits = loan.hits.get(self.code, [])
         if any(hit.transfer.seq in seqs for hit in hits):
-            yield self.judge(loan, hits, context)
+            return (self.judge(loan, hits, context),)
+        return ()
 
     def judge(self, loan: Loan, hits: list[Passage], context: Context) -> Finding:
         """The finding on the passages that still stand."""

@@ -72,12 +72,12 @@ def decode(topic: str, raw: bytes) -> Event | Fault:
     return unsound(event) or event
 
 
-def unsound(event: Event) -> Fault | None:
+def unsound(event: Event, event_time_ms: int | None = None) -> Fault | None:
     """What is wrong with a decoded record that its type cannot say; None when nothing is."""
     seq = event.source_seq
     if seq is not None and not -SOURCE_SEQ_MAX <= seq <= SOURCE_SEQ_MAX:
         return Fault("source_seq", f"expected at most 64 bits; found {shorten(seq)}")
-    return fault_of(event)
+    return fault_of(event, event_time_ms)
 
 
 def oversize_fault(length: int) -> Fault:

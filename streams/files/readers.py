@@ -105,11 +105,12 @@ class JsonlSource:
             else:
                 try:
                     event = decode(raw)
-                    fault = unsound(event)
+                    event_time_ms = event.event_time_ms
+                    fault = unsound(event, event_time_ms)
                 except UNDECODABLE as error:
                     fault = explain_undecodable(error, raw)
             if fault is None:
-                append((event.event_time_ms, rank, event.source_seq or 0, index, line, event, raw))
+                append((event_time_ms, rank, event.source_seq or 0, index, line, event, raw))
             else:
                 rejects.append(reject_of(self.file, line, fault, raw))
         return Block(rows, rejects)

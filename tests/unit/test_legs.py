@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from detectors.accounts import HELD, Account
 from detectors.legs import MINUTE_MS, LegLimits, Legs
 from detectors.lots import Transfer
 
 KEY = ("a", "b", 100, "CNY")
+OTHER = Account("b", "CNY", HELD, False)
 
 
 def transfer(seq: int = 1) -> Transfer:
@@ -16,7 +18,7 @@ def transfer(seq: int = 1) -> Transfer:
 
 def waiting(end_to_end_id: str | None = None, side: str = "DEBIT") -> tuple[Legs, Transfer]:
     legs, first = Legs(LegLimits()), transfer()
-    legs.wait(KEY, side, 0, end_to_end_id, first)
+    legs.wait(KEY, side, 0, end_to_end_id, first, OTHER)
     return legs, first
 
 
@@ -64,7 +66,7 @@ def test_a_leg_stops_waiting_after_the_memory() -> None:
 def test_the_oldest_leg_is_forgotten_first_and_counted() -> None:
     legs = Legs(LegLimits(open_legs_max=2))
     for seq in range(3):
-        legs.wait(("a", "b", seq, "CNY"), "DEBIT", seq, None, transfer(seq))
+        legs.wait(("a", "b", seq, "CNY"), "DEBIT", seq, None, transfer(seq), OTHER)
     assert legs.counts["legs_forgotten"] == 1
     assert legs.match(("a", "b", 0, "CNY"), "CREDIT", 0, None) is None
     assert legs.match(("a", "b", 2, "CNY"), "CREDIT", 2, None) is not None
