@@ -32,10 +32,10 @@ from detectors.uses import CodeLists
 
 CLASSES: dict[str, type[Any]] = {
     cls.__name__: cls
-    for cls in (Account, AlertBook, Claim, Gain, Holding, Legs, Lending, Loan, Lot, Origin, Parties, Passage, Payouts, Places, Published, Recent, Tracer,
+    for cls in (Account, AlertBook, Claim, Gain, Holding, Legs, Lending, Loan, Lot, Origin, Parcel, Parties, Passage, Payouts, Places, Published, Recent, Tracer,
                 Trail, Transfer)
 }  # fmt: skip
-TUPLES: dict[str, type[Any]] = {cls.__name__: cls for cls in (Half, Landing, Movement, OpenLeg, Parcel)}
+TUPLES: dict[str, type[Any]] = {cls.__name__: cls for cls in (Half, Landing, Movement, OpenLeg)}
 STRUCTS: dict[str, type[Struct]] = {
     cls.__name__: cls
     for cls in (events.AccountTransaction, events.LoanDisbursement, AlertLimits, LegLimits, Scorecard, TraceLimits)
@@ -55,6 +55,14 @@ def freeze(value: Any) -> dict[str, Any]:
 def thaw(data: dict[str, Any], configuration: Configuration) -> Any:
     """The graph that :func:`freeze` has written; the configuration and its rule sets are not in it."""
     return _Thawer(data, configuration).root()
+
+
+def slots_of(kind: type[Any]) -> tuple[str, ...] | None:
+    """The slots of a class or of the one it narrows; None for a class with a dictionary."""
+    for cls in kind.__mro__:
+        if cls.__dict__.get("__slots__"):
+            return tuple(cls.__slots__)
+    return None
 
 
 class _Freezer:
@@ -107,7 +115,7 @@ class _Freezer:
 
     def fill(self) -> None:
         number, value = self.waiting.popleft()
-        slots = getattr(type(value), "__slots__", None)
+        slots = slots_of(type(value))
         if slots is None:
             self.nodes[number].append(self.plain(vars(value)))
         else:
@@ -123,7 +131,7 @@ class _Thawer:
 
     def root(self) -> Any:
         for made, node in zip(self.objects, self.data["nodes"], strict=True):
-            slots = getattr(type(made), "__slots__", None)
+            slots = slots_of(type(made))
             if slots is None:
                 vars(made).update(self.value(node[1]))
             else:

@@ -43,12 +43,10 @@ class TraceLimits(Struct, frozen=True, forbid_unknown_fields=True):
     # paid from the gain on loan money, up to this much of what the account received; it is counted as gained
 
 
-class Parcel(NamedTuple):
-    """One origin's share of a movement: ``hops`` and ``trail`` as they are at the payee."""
+class Parcel(Lot):
+    """One loan's share of a movement: the lot as it arrives, before any limit; it always has a trail."""
 
-    origin: Origin
-    amount_minor: int
-    hops: int
+    __slots__ = ()
     trail: Trail
 
 
@@ -292,7 +290,7 @@ class Tracer:
             elif lot.origin.expired:
                 arriving.append(Lot(GHOST, lot.amount_minor, 0, None))
             else:
-                arriving.append(Lot(lot.origin, lot.amount_minor, lot.hops + step, Trail(transfer, lot.trail)))
+                arriving.append(Parcel(lot.origin, lot.amount_minor, lot.hops + step, Trail(transfer, lot.trail)))
         return arriving
 
     def _land(
@@ -303,10 +301,8 @@ class Tracer:
         ledgers = len(self.bookings)
         moved = arriving if arriving is not None else [[] for _ in range(ledgers)]
         self._receive(payee, transfer, moved, taken or [None] * ledgers, repays)
-        if not any(lot.origin.number > 0 for lots in moved for lot in lots):
-            return None
-        return Movement(transfer, [[Parcel(lot.origin, lot.amount_minor, lot.hops, lot.trail) for lot in lots  # type: ignore[arg-type]
-                                    if lot.origin.number > 0] for lots in moved])  # fmt: skip
+        parcels = [[lot for lot in lots if type(lot) is Parcel] for lots in moved]
+        return Movement(transfer, parcels) if any(parcels) else None
 
     def _receive(
         self, payee: Account, transfer: Transfer, arriving: list[list[Lot]], taken: Sequence[list[Lot] | None],
@@ -330,6 +326,13 @@ class Tracer:
     ) -> list[Landing]:  # fmt: skip
         landings: list[Landing] = []
         own_tail = transfer.amount_minor
+        if not swallowed:
+            for lot, source in zip(arriving, taken, strict=True):
+                own_tail -= lot.amount_minor
+                landings.append(self._settle(i, payee, lot, source, repays))
+            if own_tail and not payee.is_sink:
+                self._settle_own(i, payee, own_tail)
+            return landings
         if swallowed and self.bookings[i].own_leads:
             own = own_tail - sum(lot.amount_minor for lot in arriving)
             own_tail -= min(swallowed, own)
@@ -363,7 +366,8 @@ class Tracer:
                 self._count_at(lot.origin, place, lot.amount_minor)
             if limit:
                 lot = Lot(GHOST, lot.amount_minor, 0, None)
-        self._holding(i, payee).put(lot)
+        holding = payee.holdings[i] if payee.holdings is not None else None
+        (holding or self._holding(i, payee)).put(lot)
         if self.limits.gain_percent_max and lot.origin.number > 0:
             self._allow_gain(i, payee, lot)
         return Landing(source, lot, place)
@@ -415,12 +419,17 @@ class Tracer:
         return "amount" if lot.amount_minor < self._lot_minor_min else ""
 
     def _forget_unlabelled(self, account: Account) -> None:
-        if account.holdings is None:
+        holdings = account.holdings
+        if holdings is None:
             return
-        for i, holding in enumerate(account.holdings):
-            if holding is not None and not holding.labelled_minor:
-                account.holdings[i] = None
-        if not any(account.holdings):
+        labelled = False
+        for i, holding in enumerate(holdings):
+            if holding is not None:
+                if holding.labelled_minor:
+                    labelled = True
+                else:
+                    holdings[i] = None
+        if not labelled:
             account.holdings = None
 
     # --- reach and history: what the bounds are computed from -------------------------------------------------------
@@ -564,9 +573,9 @@ class Tracer:
             moved, sender = lot.part(piece), payer
             for step, claim in enumerate(way):
                 (moved,) = self._arriving([moved], claim.transfer, sender)
-                if moved.origin.number > 0 and moved.trail is not None:
+                if type(moved) is Parcel:
                     moved.origin.funded_late = True
-                    parcels[step][i].append(Parcel(moved.origin, piece, moved.hops, moved.trail))
+                    parcels[step][i].append(moved)
                 sender = self.account(claim.transfer.payee, payer.currency, HELD)
             self._settle(i, payee, moved, lot.part(piece), None)
             amount -= piece

@@ -186,7 +186,7 @@ class Recording:
     def __init__(self) -> None:
         self.events: list[Event] = []
 
-    def apply(self, event: Event) -> Outputs:
+    def apply(self, event: Event, event_time_ms: int | None = None) -> Outputs:
         self.events.append(event)
         return Outputs()
 
@@ -216,7 +216,7 @@ def test_an_empty_file_is_an_empty_replay(tmp_path: Path, settings: Settings) ->
 
 def test_a_fault_of_our_own_names_the_record_it_happened_at(tmp_path: Path) -> None:
     class Faulty:
-        def apply(self, event: Event) -> Outputs:
+        def apply(self, event: Event, event_time_ms: int | None = None) -> Outputs:
             raise AssertionError("money was made")
 
     rows: list[Cells] = [transfer(1), transfer(2)]

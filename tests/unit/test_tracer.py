@@ -324,9 +324,6 @@ def test_a_payout_taken_back_counts_as_reversed() -> None:
     assert (play.origins["L1"].places_minor, play.origins["L1"].reversed_minor) == ({HELD: 70}, 30)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="an assumed balance is raised to the first ledger's lots; ordered ledgers are not filled up to it"
-)
 def test_a_payout_taken_back_from_an_unknown_balance_fills_every_ledger() -> None:
     steps = (PayOut("L1", "a", 3), PayOut("L2", "a", 11), Pay("a", "broker", 1), TakeBack("L1", "a", 11))
     check_lots(Play(Stream({"a": None}, steps)))
