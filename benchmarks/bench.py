@@ -162,7 +162,9 @@ def _resident_bytes() -> int:
 
 def _measure_apart(records: int, accounts: int, seed: int) -> dict[str, float | int | str]:
     command = [sys.executable, __file__, "--one", "--records", str(records), "--accounts", str(accounts), "--seed", str(seed)]
-    result: dict[str, float | int | str] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    result: dict[str, float | int | str] = json.loads(
+        subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    )
     return result
 
 
@@ -187,7 +189,17 @@ def main() -> None:
 
 def _print(results: list[dict[str, float | int | str]]) -> None:
     table = Table(title="Cost per record, in units of decoding the same bytes")
-    for column in ("accounts", "decode us", "tracing x", "engine x", "replay x", "replay rec/s", "bytes/account", "alerts", "answer"):
+    for column in (
+        "accounts",
+        "decode us",
+        "tracing x",
+        "engine x",
+        "replay x",
+        "replay rec/s",
+        "bytes/account",
+        "alerts",
+        "answer",
+    ):
         table.add_column(column, justify="right")
     for row in results:
         table.add_row(
@@ -199,7 +211,9 @@ def _print(results: list[dict[str, float | int | str]]) -> None:
     console.print(table)
     rates = [float(row["replay_records_per_second"]) for row in results]
     if len(rates) > 1:
-        console.print(f"replay rate at {results[-1]['accounts']:,} accounts / at {results[0]['accounts']:,}: {rates[-1] / rates[0]:.2f}")
+        console.print(
+            f"replay rate at {results[-1]['accounts']:,} accounts / at {results[0]['accounts']:,}: {rates[-1] / rates[0]:.2f}"
+        )
 
 
 if __name__ == "__main__":

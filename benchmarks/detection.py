@@ -249,7 +249,9 @@ def main(arguments: Iterable[str] | None = None) -> dict[str, object]:
     parser.add_argument("--seeds", default="1,2,3", help="one bank each, by comma")
     parser.add_argument("--misuse-share", type=float, default=0.03)
     parser.add_argument("--json", type=Path, help="write the figures there too")
-    parser.add_argument("--errors", metavar="STYLE", action="append", default=[], help="tell the errors on a style, or 'ordinary'")
+    parser.add_argument(
+        "--errors", metavar="STYLE", action="append", default=[], help="tell the errors on a style, or 'ordinary'"
+    )
     parser.add_argument("--show", type=int, default=5, help="how many errors of each kind (default 5)")
     given = parser.parse_args(None if arguments is None else list(arguments))
     seeds = [int(seed) for seed in given.seeds.split(",")]

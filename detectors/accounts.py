@@ -45,9 +45,9 @@ class Account:
     """One account in one currency."""
 
     __slots__ = ("account_id", "assumed_minor", "balance_known", "balance_minor", "claims", "currency", "customer_id",
-                 "first_ms", "gain", "history", "history_from_seq", "holdings", "in_count", "in_minor", "is_sink", "kind", "last_ms", "legs_awaited",
-                 "party_id", "payees", "payer_count", "place", "reach_minor", "reach_ms", "unfunded_minor",
-                 "unfunded_ms", "unseen_minor")  # fmt: skip
+                 "first_ms", "gain", "history", "history_from_seq", "holdings", "in_count", "in_minor", "is_sink",
+                 "kind", "last_ms", "legs_awaited", "party_id", "payees", "payer_count", "place", "reach_minor",
+                 "reach_ms", "unfunded_minor", "unfunded_ms", "unseen_minor")  # fmt: skip
 
     def __init__(self, account_id: str, currency: str, place: str, is_sink: bool) -> None:
         self.account_id = account_id

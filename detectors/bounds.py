@@ -259,13 +259,13 @@ class Subgraph:
         for node in cut:
             self.flow.edge(node, self.elsewhere, UNLIMITED)
         certain = self._routable(paid_out) - self.flow.max_flow(self.source, self.elsewhere)
-        if self._reach.cut:  # the unseen may lead to the destinations: no more is known than what they took in
-            possible = self.taken_in_minor
-        else:
-            possible = self.flow.max_flow(self.source, self.there)
+        # where the subgraph is cut the unseen may lead to the destinations: no more is known than what they took in
+        possible = self.taken_in_minor if self._reach.cut else self.flow.max_flow(self.source, self.there)
         if self._origin.funded_late or self.overdraft_reversed:  # ways that the network does not know
             certain, possible = 0, paid_out
-        exact = not cut and not self._origin.funded_late and not self._reach.cut and not (self.widened or self.overdraft_reversed)
+        exact = (
+            not cut and not self._origin.funded_late and not self._reach.cut and not (self.widened or self.overdraft_reversed)
+        )
         return Bounds(max(0, certain), min(possible, paid_out), exact, self._rests_on())
 
     def _routable(self, paid_out_minor: int) -> int:

@@ -38,6 +38,7 @@ SNAPSHOT_VERSION = 1
 SWEEP_MS = 60_000
 """How often, in event time, the fold looks for what is due or old."""
 
+
 class Outputs:
     """What one event led to. ``status`` is ``applied``, ``duplicate`` or ``rejected`` (then ``fault`` says why)."""
 
@@ -137,10 +138,19 @@ class Engine:
         self.places.see_balance(txn, own, event_time_ms)
         payer, payee = (own, other) if is_debit else (other, own)
         transfer = Transfer(
-            self.tracer.next_seq(), txn.txn_id, event_time_ms, payer.account_id, payee.account_id, txn.amount_minor, txn.currency, use
+            self.tracer.next_seq(),
+            txn.txn_id,
+            event_time_ms,
+            payer.account_id,
+            payee.account_id,
+            txn.amount_minor,
+            txn.currency,
+            use,
         )
         self.places.note_traffic(transfer, payer, payee, event_time_ms)
-        repays = self.lending.loans.get(txn.related_loan_id) if txn.related_loan_id is not None and use == LOAN_REPAYMENT else None
+        repays = (
+            self.lending.loans.get(txn.related_loan_id) if txn.related_loan_id is not None and use == LOAN_REPAYMENT else None
+        )
         movement = self.tracer.pay(transfer, payer, payee, repays.origin if repays is not None else None)
         if other_id is not None:
             self.legs.wait(key, txn.direction, event_time_ms, txn.end_to_end_id, transfer, other)  # type: ignore[arg-type]
@@ -152,7 +162,9 @@ class Engine:
         if self.tracer.funded:
             self._observe_funded(outputs)
 
-    def _observe(self, movement: Movement, record: AccountTransaction, payer: Account, payee: Account, outputs: Outputs) -> None:
+    def _observe(
+        self, movement: Movement, record: AccountTransaction, payer: Account, payee: Account, outputs: Outputs
+    ) -> None:
         """Tell the detectors, loan by loan, which money the transfer carried."""
         by_loan: dict[int, list[Parcel]] = {}
         for parcel in movement.parcels[0]:
@@ -209,8 +221,9 @@ class Engine:
             return Outputs("rejected", Fault(_id_field(event), f"{_identifier(event)!r} was used before with other content"))
         leap_ms = self.configuration.fold.time_leap_days_max * DAY_MS
         if self.watermark_ms is not None and event_time_ms - self.watermark_ms > leap_ms:
-            return Outputs("rejected", Fault("event_time", f"{event.event_time.isoformat()} is more than "
-                           f"{self.configuration.fold.time_leap_days_max} days ahead of the stream ({rfc3339(self.watermark_ms)})"))  # fmt: skip
+            days, stream = self.configuration.fold.time_leap_days_max, rfc3339(self.watermark_ms)
+            reason = f"{event.event_time.isoformat()} is more than {days} days ahead of the stream ({stream})"
+            return Outputs("rejected", Fault("event_time", reason))
         if isinstance(event, Disposition) and event.alert_id not in self.loan_of_alert:
             return Outputs("rejected", Fault("alert_id", f"{event.alert_id!r} is no alert of a loan that is followed"))
         if isinstance(event, LoanDisbursement):
@@ -300,7 +313,14 @@ class Engine:
             return True
         payer = self.tracer.account(original.payer, original.currency, OTHER_BANK)
         reversal = Transfer(
-            self.tracer.next_seq(), txn.txn_id, event_time_ms, payee.account_id, payer.account_id, amount_minor, txn.currency, original.use
+            self.tracer.next_seq(),
+            txn.txn_id,
+            event_time_ms,
+            payee.account_id,
+            payer.account_id,
+            amount_minor,
+            txn.currency,
+            original.use,
         )
         self.tracer.undo(original, reversal, payer, payee)
         self.counts["reversals"] += 1
@@ -380,9 +400,13 @@ class Engine:
             ValueError: another snapshot version or another configuration; fold the events again.
         """
         if data["version"] != SNAPSHOT_VERSION:
-            raise ValueError(f"snapshot version {data['version']} where this engine writes {SNAPSHOT_VERSION}: fold the events again")
+            raise ValueError(
+                f"snapshot version {data['version']} where this engine writes {SNAPSHOT_VERSION}: fold the events again"
+            )
         if data["configuration_digest"] != configuration.digest():
-            raise ValueError(f"snapshot of configuration {data['configuration_digest']}, not {configuration.digest()}: fold the events again")
+            raise ValueError(
+                f"snapshot of configuration {data['configuration_digest']}, not {configuration.digest()}: fold the events again"
+            )
         engine = cls(configuration)
         vars(engine).update(snapshot.thaw(data["state"], configuration))
         engine._begin()
@@ -392,8 +416,8 @@ class Engine:
 
 
 _STATE = frozenset({
-    "alert_book", "counts", "legs", "lending", "loan_of_alert", "next_sweep_ms", "parties", "places", "reversal_legs", "reversible", "seen", "tracer", "unowned",
-    "watermark_ms",
+    "alert_book", "counts", "legs", "lending", "loan_of_alert", "next_sweep_ms", "parties", "places", "reversal_legs",
+    "reversible", "seen", "tracer", "unowned", "watermark_ms",
 })  # fmt: skip
 
 

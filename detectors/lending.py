@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
+
 from detectors.accounts import HELD, Account
 from detectors.alert import rfc3339
 from detectors.configuration import Configuration
@@ -41,7 +42,9 @@ class Lending:
         if loan.account.currency != event.currency:
             return Fault("currency", f"{event.currency} where loan {event.loan_id!r} was paid out in {loan.account.currency}")
         if event.event_type == "CORRECTED" and loan.amount_minor != event.amount_minor:
-            return Fault("amount_minor", f"CORRECTED to {event.amount_minor} from {loan.amount_minor}: reverse and disburse anew")
+            return Fault(
+                "amount_minor", f"CORRECTED to {event.amount_minor} from {loan.amount_minor}: reverse and disburse anew"
+            )
         if event.event_type == "REVERSED" and event.amount_minor > loan.amount_minor:
             return Fault("amount_minor", f"REVERSED {event.amount_minor} of a loan of {loan.amount_minor}")
         return None
@@ -132,7 +135,14 @@ class Lending:
             self.loan_of[origin.number] = loan
             self._set_timer(event_time_ms + self.configuration.trace.age_days_max * DAY_MS, RETIRE, loan_id)
         transfer = Transfer(
-            self.tracer.next_seq(), txn_id, event_time_ms, LENDER_ACCOUNT, account.account_id, amount_minor, account.currency, "LOAN"
+            self.tracer.next_seq(),
+            txn_id,
+            event_time_ms,
+            LENDER_ACCOUNT,
+            account.account_id,
+            amount_minor,
+            account.currency,
+            "LOAN",
         )
         transfer.loan_numbers = (loan.origin.number,)
         self.tracer.pay_out(loan.origin, transfer, account)

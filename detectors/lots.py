@@ -13,8 +13,8 @@ from typing import NamedTuple
 class Origin:
     """One loan's money: the conservation account that every lot of the loan is counted in.
 
-    ``paid_out + gained = sum(places) + repaid + reversed + sum(dropped)`` at every event, in minor units. ``places`` maps a place
-    (``HELD`` for visible accounts, otherwise the class of use that the money left by) to an amount.
+    ``paid_out + gained = sum(places) + repaid + reversed + sum(dropped)`` at every event, in minor units. ``places`` maps
+    a place (``HELD`` for visible accounts, otherwise the class of use that the money left by) to an amount.
     """
 
     __slots__ = ("dropped_minor", "expired", "funded_late", "gained_minor", "loan_id", "number", "paid_out_minor", "payouts",

@@ -59,7 +59,7 @@ class Places:
             return use, self._nameless(txn, use, event_time_ms)
         other = self.tracer.account(other_id, txn.currency, OTHER_BANK)
         if listed in SINK_LISTS and not other.is_sink:
-            self.tracer.move_place(other, listed, True)  # type: ignore[arg-type]
+            self.tracer.move_place(other, listed, True)
         if txn.counterparty_party_id is not None:
             other.party_id = txn.counterparty_party_id
         return use, other
@@ -103,7 +103,9 @@ class Places:
         """The other record of a transfer that has been applied: it only tells the account's balance."""
         self.counts["legs_matched"] += 1
         if txn.balance_after_minor is not None and own.last_ms <= transfer.event_time_ms:
-            self.tracer.see_balance(own, None, txn.balance_after_minor, late=event_time_ms < own.last_ms or own.legs_awaited > 0)
+            self.tracer.see_balance(
+                own, None, txn.balance_after_minor, late=event_time_ms < own.last_ms or own.legs_awaited > 0
+            )
             if transfer.payee == own.account_id:
                 transfer.payee_after_minor = own.balance_minor
             elif transfer.payer == own.account_id:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -96,7 +97,7 @@ def overlaps(rule_sets: Sequence[RuleSet]) -> list[str]:
     """Pairs of rule sets that claim the same day."""
     found = []
     ordered = sorted(rule_sets, key=lambda rule_set: rule_set.effective_from)
-    for earlier, later in zip(ordered, ordered[1:], strict=False):
+    for earlier, later in pairwise(ordered):
         if earlier.effective_until is None or earlier.effective_until > later.effective_from:
             found.append(
                 f"{earlier.rule_set_id} (until {earlier.effective_until or 'further notice'}) overlaps "

@@ -32,8 +32,8 @@ from detectors.uses import CodeLists
 
 CLASSES: dict[str, type[Any]] = {
     cls.__name__: cls
-    for cls in (Account, AlertBook, Claim, Gain, Holding, Legs, Lending, Loan, Lot, Origin, Parcel, Parties, Passage, Payouts, Places, Published, Recent, Tracer,
-                Trail, Transfer)
+    for cls in (Account, AlertBook, Claim, Gain, Holding, Legs, Lending, Loan, Lot, Origin, Parcel, Parties, Passage, Payouts,
+                Places, Published, Recent, Tracer, Trail, Transfer)
 }  # fmt: skip
 TUPLES: dict[str, type[Any]] = {cls.__name__: cls for cls in (Half, Landing, Movement, OpenLeg)}
 STRUCTS: dict[str, type[Struct]] = {
@@ -61,7 +61,7 @@ def slots_of(kind: type[Any]) -> tuple[str, ...] | None:
     """The slots of a class or of the one it narrows; None for a class with a dictionary."""
     for cls in kind.__mro__:
         if cls.__dict__.get("__slots__"):
-            return tuple(cls.__slots__)
+            return tuple(cls.__dict__["__slots__"])
     return None
 
 
@@ -127,7 +127,7 @@ class _Thawer:
         self.data = data
         self.configuration = configuration
         self.rule_sets = {(rules.rule_set_id, rules.version): rules for rules in configuration.rule_sets}
-        self.objects = [CLASSES[node[0]].__new__(CLASSES[node[0]]) for node in data["nodes"]]
+        self.objects: list[Any] = [object.__new__(CLASSES[node[0]]) for node in data["nodes"]]
 
     def root(self) -> Any:
         for made, node in zip(self.objects, self.data["nodes"], strict=True):
@@ -156,7 +156,7 @@ class _Thawer:
         if kind == "tuple":
             return TUPLES[rest[0]](*map(self.value, rest[1:]))
         if kind == "counter":
-            return Counter({key: number for key, number in rest})
+            return Counter(dict(rest))
         if kind == "one":
             return SINGLE[rest[0]]
         if kind == "booking":

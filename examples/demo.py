@@ -29,8 +29,10 @@ def main() -> int:
     if alert is None:
         print("demo: the made-up bank gave no alert to explain", file=sys.stderr)
         return 1
+    print(f"\nThe most severe open alert whose money went the longest way is {alert.alert_id}:")
     fundtrail("explain", alert.alert_id, "--in", RESULT)
     fundtrail("report", RESULT, "--out", FOLDER / "report.html")
+    print(f"\nOpen {(FOLDER / 'report.html').resolve()} in a browser.")
     return 0
 
 

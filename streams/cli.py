@@ -115,7 +115,6 @@ def simulate(
         )
     for name, records in counts.items():
         typer.echo(f"{records:>12,}  {out / name}.jsonl")
-    typer.echo(f"Next: fundtrail replay {out} --out {out}-alerts")
 
 
 @app.command(epilog=EXIT_CODES)
@@ -232,12 +231,13 @@ def _show_summary(console: Console, summary: Summary, out: Path) -> None:
     records = summary.records
     lines = [
         f"{records.read:,} read: {records.applied:,} applied, {records.duplicate:,} duplicate, {records.rejected:,} rejected",
+        f"{sum(summary.alerts.values()) - summary.withdrawn:,} alerts open, {summary.withdrawn:,} withdrawn",
         f"{summary.loans:,} loans; {summary.late:,} records late",
         f"{summary.seconds:.1f} s, {summary.records_per_second:,} records/s",
     ]
     lines += [f"{name} could not be read to its end: see rejects.jsonl" for name in summary.damaged_files]
     if summary.ignored_files:
-        lines.append(f"Ignored, as they belong to no topic: {', '.join(summary.ignored_files)}")
+        lines.append(f"Not read (no topic): {', '.join(summary.ignored_files)}")
     lines.append(f"Results are in {out}: alerts.jsonl, loan-risk.jsonl, rejects.jsonl, summary.json")
     console.print(_alert_table(summary) if summary.alerts else "No alerts.")
     for line in lines:
@@ -248,7 +248,7 @@ def _alert_table(summary: Summary) -> Table:
     from rich.table import Table
 
     severities = sorted({name for counts in summary.alerts_by_severity.values() for name in counts}, key=SEVERITY_ORDER.index)
-    table = Table(title="Alerts by typology and severity")
+    table = Table(title="Alerts", caption="distinct alerts by typology and severity, withdrawn ones included")
     table.add_column("Typology")
     for severity in severities:
         table.add_column(severity, justify="right")

@@ -133,6 +133,8 @@ def _expectation(what: str, path: str) -> str:
         return f"expected one of {', '.join(_choices().get(_field_name(path), ('its values',)))}"
     if path.endswith("amount_minor") and what == "Expected int >= 1":
         return "expected a positive amount in minor units"
+    if path.endswith("amount_minor") and what.startswith("Expected int, got"):
+        return f"expected a whole number of minor units (fen, cents), {what.removeprefix('Expected int, ')}"
     return what
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import Struct
 
-from detectors.detector import Detector
 from detectors.typologies.t01_securities_diversion import SecuritiesDiversion
 from detectors.typologies.t02_wealth_product_diversion import WealthProductDiversion
 from detectors.typologies.t05_return_to_borrower_side import ReturnToBorrowerSide
@@ -12,8 +13,9 @@ from detectors.typologies.t06_entrusted_payee_return import EntrustedPayeeReturn
 from detectors.typologies.t08_loan_repays_loan import LoanRepaysLoan
 from detectors.typologies.t09_cash_out import CashOut
 from detectors.typologies.t12_pass_through import PassThrough
+from detectors.use_rule import UseRule
 
-TYPOLOGIES: tuple[type[Detector], ...] = (
+TYPOLOGIES: tuple[type[UseRule[Any]], ...] = (
     SecuritiesDiversion,
     WealthProductDiversion,
     ReturnToBorrowerSide,

@@ -19,8 +19,9 @@ DETECTOR_ROWS: tuple[tuple[str, ...], ...] = (
     ("bounds", "places"),
     ("loans", "parties"),
     ("tracer",),
+    ("ledgers", "legs"),
     ("accounts",),
-    ("booking", "legs", "uses", "ruleset"),
+    ("booking", "uses", "ruleset"),
     ("lots", "events", "alert_record", "recent"),
     ("money",),
 )

@@ -38,7 +38,7 @@ def test_a_replay_tells_alerts_records_and_where_the_results_are(feed: Path, tmp
     assert (code, complaints) == (DONE, "")
     assert "T01" in said
     assert "312 read: 312 applied, 0 duplicate, 0 rejected" in said
-    assert "Ignored, as they belong to no topic: labels.jsonl" in said
+    assert "Not read (no topic): labels.jsonl" in said
     assert f"Results are in {tmp_path / 'out'}" in said
     assert (tmp_path / "out" / "summary.json").exists()
 

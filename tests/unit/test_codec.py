@@ -45,8 +45,8 @@ def test_every_topic_has_its_decoder() -> None:
 @pytest.mark.parametrize(
     ("raw", "field", "words"),
     [
-        (line(amount_minor=5.5), "amount_minor", ["Expected int, got float", "5.5"]),
-        (line(amount_minor=5.0), "amount_minor", ["Expected int, got float"]),
+        (line(amount_minor=5.5), "amount_minor", ["minor units (fen, cents), got float", "5.5"]),
+        (line(amount_minor=5.0), "amount_minor", ["minor units (fen, cents), got float"]),
         (line(amount_minor=-5), "amount_minor", ["expected a positive amount in minor units", "-5"]),
         (line(amount_minor=0), "amount_minor", ["expected a positive amount in minor units", "found 0"]),
         (line(amount_minor=10**16), "amount_minor", ["<= 1000000000000000"]),
@@ -100,7 +100,7 @@ def test_a_fault_inside_a_list_says_where() -> None:
     payments = [{"payee_account": "S", "amount_minor": 1}, {"payee_account": "S", "amount_minor": "all"}]
     fault = fault_in(json.dumps({**loan, "entrusted_payments": payments}).encode(), "loan-disbursements")
     assert fault.field == "entrusted_payments[1].amount_minor"
-    assert fault.reason == "Expected int, got str; found 'all'"
+    assert fault.reason == "expected a whole number of minor units (fen, cents), got str; found 'all'"
     nameless = fault_in(json.dumps({**loan, "entrusted_payments": [{"amount_minor": 1}]}).encode(), "loan-disbursements")
     assert nameless.field == "entrusted_payments[0].payee_account"
 

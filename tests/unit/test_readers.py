@@ -60,7 +60,7 @@ def test_csv_numbers_are_whole_numbers_and_times_carry_an_offset(tmp_path: Path)
     taken, rejects = read_all(tmp_path)
     assert ids(taken) == ["X0"]
     assert [reject.field for reject in rejects] == ["amount_minor"] * 4 + ["event_time"]
-    assert rejects[0].reason == "Expected int, got str; found '7.0'"
+    assert rejects[0].reason == "expected a whole number of minor units (fen, cents), got str; found '7.0'"
 
 
 def test_csv_booleans_are_read_in_either_spelling(tmp_path: Path) -> None:
