@@ -2,9 +2,9 @@
 
 Usage: ``python benchmarks/account_days.py TOPICS OUT [TOPICS OUT ...]``
 
-``TOPICS`` is a folder that was replayed, ``OUT`` where the results are. Accounts are those that have a record of their own or,
-in feeds that write one record for both sides, are named as the counterparty of one with neither bank code nor hidden number;
-days run from the first to the last transaction, both included. Withdrawn alerts do not count. Prints one JSON object a pair.
+``TOPICS`` is a folder that was replayed, ``OUT`` where the results are. An account counts when it has a record of its own, or
+when it is the counterparty of one that states no bank code (feeds with one record for both sides); days run from the first to the
+last transaction, both included. Withdrawn alerts do not count. Prints one JSON object a pair.
 """
 
 from __future__ import annotations

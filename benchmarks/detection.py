@@ -235,7 +235,8 @@ def _miss_lines(case: Case) -> Iterator[str]:
     assert label is not None
     paid = max(1, risk.paid_out_minor)
     left = {place: f"{minor / paid:.0%}" for place, minor in risk.left_minor.items()}
-    yield f"  loan {case.loan_id} of {risk.paid_out_minor}: misused {label.misused_minor / paid:.0%} from {label.first_misuse_time}"
+    misused = f"misused {label.misused_minor / paid:.0%} from {label.first_misuse_time}"
+    yield f"  loan {case.loan_id} of {risk.paid_out_minor}: {misused}"
     dropped = {limit: f"{minor / paid:.0%}" for limit, minor in risk.dropped_minor.items()}
     yield f"    held {risk.held_minor / paid:.0%}, left {left}, dropped {dropped}, payments {' '.join(label.txn_ids)}"
     yield f"    other alerts: {' '.join(alert.typology for alert in case.alerts) or 'none'}"

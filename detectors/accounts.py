@@ -93,11 +93,14 @@ class Account:
         payees = self.payees
         if payees is None:
             payees = self.payees = {}
-        first_ms = payees.pop(payee, None)
-        payees[payee] = event_time_ms if first_ms is None else first_ms  # the latest used stands last
+        if payee in payees:
+            if len(payees) == PAYEES_MAX:  # somebody will have to go: whoever is used now stands last
+                payees[payee] = payees.pop(payee)
+            return False
+        payees[payee] = event_time_ms
         if len(payees) > PAYEES_MAX:
             del payees[next(iter(payees))]
-        return first_ms is None
+        return True
 
     def paid_before(self, payee: str, event_time_ms: int) -> bool:
         """Whether this account is known to have paid ``payee`` before that time."""

@@ -62,8 +62,8 @@ class Holding:
         while amount_minor and lots:
             lot = lots.popleft()
             if lot.amount_minor > amount_minor:
-                lots.appendleft(lot.part(lot.amount_minor - amount_minor))
-                lot = lot.part(amount_minor)
+                lots.appendleft(Lot(lot.origin, lot.amount_minor - amount_minor, lot.hops, lot.trail))
+                lot = Lot(lot.origin, amount_minor, lot.hops, lot.trail)
             amount_minor -= lot.amount_minor
             if lot.origin is not OWN:
                 self.labelled_minor -= lot.amount_minor

@@ -47,9 +47,9 @@ class Outputs:
     def __init__(self, status: str = "applied", fault: Fault | None = None) -> None:
         self.status = status
         self.fault = fault
-        self.alerts: list[Alert] = []
-        self.risks: list[LoanRisk] = []
-        self.movements: list[Movement] = []  # what loan money the event moved; for whoever follows the money itself
+        self.alerts: tuple[Alert, ...] = ()
+        self.risks: tuple[LoanRisk, ...] = ()
+        self.movements: tuple[Movement, ...] = ()  # what loan money the event moved; for whoever follows the money itself
 
 
 class Engine:
@@ -170,7 +170,7 @@ class Engine:
         for parcel in movement.parcels[0]:
             by_loan.setdefault(parcel.origin.number, []).append(parcel)
         movement.transfer.loan_numbers = tuple(by_loan)
-        outputs.movements.append(movement)
+        outputs.movements += (movement,)
         for number, parcels in by_loan.items():
             loan = self.lending.loan_of.get(number)
             if loan is None:
@@ -204,7 +204,7 @@ class Engine:
         if alert is None:
             return
         self.loan_of_alert[alert.alert_id] = finding.loan
-        outputs.alerts.append(alert)
+        outputs.alerts += (alert,)
         self._restate(finding.loan, outputs)
 
     # --- order and time ---------------------------------------------------------------------------------------------
@@ -286,7 +286,7 @@ class Engine:
     def _retire(self, loan: Loan, outputs: Outputs) -> None:
         """The loan is too old to be followed: its last risk state is said."""
         self.lending.retire(loan)
-        outputs.risks.append(risk_of(loan, self.watermark_ms or 0))
+        outputs.risks += (risk_of(loan, self.watermark_ms or 0),)
         for said in loan.alerts.values():
             self.loan_of_alert.pop(said.alert_id, None)
 
@@ -362,7 +362,7 @@ class Engine:
         risk = risk_of(loan, self.watermark_ms or 0)
         if risk.state != loan.risk_state or risk.open_alerts:
             loan.risk_state = risk.state
-            outputs.risks.append(risk)
+            outputs.risks += (risk,)
 
     def loan_risks(self) -> Iterator[LoanRisk]:
         """The present state of every loan that is followed, in the order of their payouts."""

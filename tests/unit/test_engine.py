@@ -178,7 +178,7 @@ def test_duplicates_change_nothing_but_their_counter() -> None:
         if outputs.status == "rejected":
             continue  # it had been refused the first time
         repeated += 1
-        assert (outputs.status, outputs.alerts, outputs.risks) == ("duplicate", [], [])
+        assert (outputs.status, outputs.alerts, outputs.risks) == ("duplicate", (), ())
     counters = twice.counters
     assert counters.pop("duplicates") == once.counters.get("duplicates", 0) + repeated
     assert counters == {name: count for name, count in once.counters.items() if name != "duplicates"}
