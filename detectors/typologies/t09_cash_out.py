@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta, Struct
 
 from detectors.alert_record import LookAlike
 from detectors.detector import Context
+from detectors.finding import Finding
 from detectors.loans import Loan, Passage
 from detectors.use_rule import UseRule, clears
 from detectors.uses import CASH, PURCHASE, QUASI_CASH, says
 from detectors.verdict import Weighed
+
+
+FARMING = "A"
+"""Section A of GB/T 4754: agriculture, forestry, animal husbandry and fishery."""
 
 
 class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,8 +71,16 @@ class CashOut(UseRule[Parameters]):
         general = loan.share(sum(hit.standing_minor() for hit in hits if _from_general_account(hit)))
         return rules.general_account_share_min if general >= rules.general_account_share_min else rules.share_min
 
+    def judge(self, loan: Loan, hits: list[Passage], context: Context) -> Finding:
+        """Buying nearly everything at one shop is a weak sign, however certain it is whose money it was."""
+        finding = super().judge(loan, hits, context)
+        if all(hit.transfer.use == PURCHASE for hit in finding.hits):
+            return msgspec.structs.replace(finding, severity="LOW")
+        return finding
+
     def look_alikes(self, loan: Loan, hits: list[Passage], weighed: Weighed, context: Context) -> tuple[LookAlike, ...]:
-        farmer = loan.info is not None and loan.info.borrower_type == "FARMER" and loan.info.purpose_code == "AGRICULTURE"
+        info = loan.info
+        farmer = info is not None and info.borrower_type == "FARMER" and (info.borrower_industry or FARMING).startswith(FARMING)
         general = any(_from_general_account(hit) for hit in hits)
         return (
             clears(

@@ -27,6 +27,7 @@ WEALTH_BACK = Kind("WEALTH_INVEST", "MOBILE", ("理财赎回", None, "到期兑�
 HOUSE = Kind("TRANSFER", "COUNTER", ("购房款", "首付款", None, "房款"))
 CASH_OUT = Kind("CASH_WITHDRAWAL", "ATM", ("取现", None), cash=True)
 CASH_COUNTER = Kind("CASH_WITHDRAWAL", "COUNTER", ("取现", None, "备用金", "发工资"), cash=True)
+CASH_WAGES = Kind("CASH_WITHDRAWAL", "COUNTER", ("发工资", "工人工资", "代发现金工资"), cash=True)
 CASH_IN = Kind("CASH_DEPOSIT", "COUNTER", ("存现", None, "营业款"), cash=True)
 INTEREST = Kind("INTEREST", "BATCH", ("结息",))
 PAYOUT = Kind("LOAN_CREDIT", "BATCH", ("贷款发放", "放款", None))

@@ -22,6 +22,9 @@ from streams.simulate.rhythm import DAY_S, delay_s, market_hours, waking
 from streams.simulate.town import ASLEEP_PERCENT, Party, Town
 from streams.simulate.writer import instant
 
+SMALL_CASH_PART = 10
+"""Who neither farms nor pays wages in cash takes at most this part of a loan out at a time."""
+
 EARMARK_S = 30 * DAY_S
 """How long a plot's money is kept apart from what its holders spend in daily life."""
 
@@ -158,11 +161,14 @@ class Plot:
         return amount_minor
 
     def take_cash(self, amount_minor: int) -> None:
-        """Cash for wages and small purchases, in whole hundreds of yuan; none from a general account."""
+        """Cash for wages, a farmer's purchases, else small sums, in whole hundreds of yuan; none from a general account."""
+        pays_wages = self.borrower.is_business and self.account.kind == "BASIC"
+        if not pays_wages and self.borrower.kind != "FARMER":
+            amount_minor = min(amount_minor, self.loan.amount_minor // SMALL_CASH_PART)
         amount_minor = self._within_means(self.account, amount_minor - amount_minor % 10_000)
         amount_minor -= amount_minor % 10_000
         if amount_minor > 0 and self.account.kind != "GENERAL":
-            self.stage.ledger.withdraw(self.account, amount_minor, kinds.CASH_COUNTER)
+            self.stage.ledger.withdraw(self.account, amount_minor, kinds.CASH_WAGES if pays_wages else kinds.CASH_COUNTER)
 
     def repay(self, old: Loan, amount_minor: int) -> tuple[str | None, int]:
         """Principal of another loan, paid from the account this one was paid to: the txn_id and the sum."""
