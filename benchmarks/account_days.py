@@ -3,8 +3,8 @@
 Usage: ``python benchmarks/account_days.py TOPICS OUT [TOPICS OUT ...]``
 
 ``TOPICS`` is a folder that was replayed, ``OUT`` where the results are. An account counts when it has a record of its own, or
-when it is the counterparty of one that states no bank code (feeds with one record for both sides); days run from the first to the
-last transaction, both included. Withdrawn alerts do not count. Prints one JSON object a pair.
+when it is the counterparty of one that states no bank code (feeds with one record for both sides); days run from the first to
+the last transaction, both included. Withdrawn alerts do not count. Prints one JSON object a pair.
 """
 
 from __future__ import annotations

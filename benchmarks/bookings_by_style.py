@@ -5,9 +5,9 @@ Usage: ``python benchmarks/bookings_by_style.py [--loans 400] [--days 60] [--see
 Every style gets a made-up bank of its own, folded once with all four bookings side by side. A cell is the share of the loans
 of which at least ``--share`` (10 %) went to the style's destination within ``--within-days`` (30): by that booking, or in every
 possible allocation (*certain*), or in at least one (*possible*). ``alert``: a standing alert of the style's typology, for
-honest styles any standing breach alert; ``any alert``: of whatever kind. ``exact``: share of the loans whose bounds no limit has
-widened. ``outside`` counts loans for which a booking's figure lies outside its bounds by more than limits have dropped: it must
-be 0.
+honest styles any standing breach alert; ``any alert``: of whatever kind. ``exact``: share of the loans whose bounds no limit
+has widened. ``outside`` counts loans for which a booking's figure lies outside its bounds by more than limits have dropped: it
+must be 0.
 """
 
 from __future__ import annotations

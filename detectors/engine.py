@@ -93,11 +93,17 @@ class Engine:
             event_time_ms: the event's own, for callers who have computed it already.
         """
         event_time_ms = event.event_time_ms if event_time_ms is None else event_time_ms
-        refused = self._refuse(event, event_time_ms)
+        key, content = _fingerprint(event, event_time_ms)
+        refused = self._refuse(event, event_time_ms, key, content)
         if refused is not None:
             return refused
         outputs = Outputs()
         self._advance(event_time_ms, outputs)
+        fault = self._fault_of(event)
+        if fault is not None:
+            outputs.status, outputs.fault = "rejected", fault
+            return outputs
+        self.seen.put(key, content)
         if isinstance(event, AccountTransaction):
             self._transact(event, event_time_ms, outputs)
         elif isinstance(event, LoanDisbursement):
@@ -209,10 +215,8 @@ class Engine:
 
     # --- order and time ---------------------------------------------------------------------------------------------
 
-    def _refuse(self, event: Event, event_time_ms: int) -> Outputs | None:
+    def _refuse(self, event: Event, event_time_ms: int, key: str, content: int) -> Outputs | None:
         """A record that was seen before, contradicts one, or is dated absurdly."""
-        key = _identity(event, event_time_ms)
-        content = zlib.crc32(msgspec.json.encode(event)) + 1  # never 0, so that it is never mistaken for absent
         before = self.seen.get(key)
         if before is not None:
             if before == content:
@@ -224,13 +228,14 @@ class Engine:
             days, stream = self.configuration.fold.time_leap_days_max, rfc3339(self.watermark_ms)
             reason = f"{event.event_time.isoformat()} is more than {days} days ahead of the stream ({stream})"
             return Outputs("rejected", Fault("event_time", reason))
-        if isinstance(event, Disposition) and event.alert_id not in self.loan_of_alert:
-            return Outputs("rejected", Fault("alert_id", f"{event.alert_id!r} is no alert of a loan that is followed"))
+        return None
+
+    def _fault_of(self, event: Event) -> Fault | None:
+        """Why a record cannot be applied to what is known by its time."""
         if isinstance(event, LoanDisbursement):
-            fault = self.lending.fault_of(event)
-            if fault is not None:
-                return Outputs("rejected", fault)
-        self.seen.put(key, content)
+            return self.lending.fault_of(event)
+        if isinstance(event, Disposition) and event.alert_id not in self.loan_of_alert:
+            return Fault("alert_id", f"{event.alert_id!r} is no alert of a loan that is followed")
         return None
 
     def _advance(self, event_time_ms: int, outputs: Outputs) -> None:
@@ -419,6 +424,11 @@ _STATE = frozenset({
     "alert_book", "counts", "legs", "lending", "loan_of_alert", "next_sweep_ms", "parties", "places", "reversal_legs",
     "reversible", "seen", "tracer", "unowned", "watermark_ms",
 })  # fmt: skip
+
+
+def _fingerprint(event: Event, event_time_ms: int) -> tuple[str, int]:
+    """(what identifies the record, a checksum of all it says: never 0)."""
+    return _identity(event, event_time_ms), zlib.crc32(msgspec.json.encode(event)) + 1
 
 
 def _identity(event: Event, event_time_ms: int) -> str:

@@ -364,7 +364,11 @@ class Tracer(Ledgers):
         """Restore parcels in the order they had, then add what is given instead of the rest; the balance is the caller's."""
         booking = self.bookings[i]
         known = payer.holdings is not None and payer.holdings[i] is not None
-        if payer.is_sink or not (known or any(lot.origin is not OWN for lot in (*restored, *others))):
+        if payer.is_sink:  # it has become one since: what returns is counted there
+            for lot in (*restored, *others):
+                self._count(i, lot, lot, payer.place, None)
+            return
+        if not (known or any(lot.origin is not OWN for lot in (*restored, *others))):
             return
         holding = self._holding(i, payer)
         for lot in restored:

@@ -15,7 +15,6 @@ from detectors.use_rule import UseRule, clears
 from detectors.uses import CASH, PURCHASE, QUASI_CASH, says
 from detectors.verdict import Weighed
 
-
 FARMING = "A"
 """Section A of GB/T 4754: agriculture, forestry, animal husbandry and fishery."""
 

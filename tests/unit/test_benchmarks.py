@@ -12,6 +12,11 @@ from typing import Any
 
 import pytest
 
+from detectors.accounts import HELD, Account
+from detectors.ledgers import Parcel
+from detectors.loans import Loan
+from detectors.lots import Origin, Trail, Transfer
+from detectors.tracer import Movement
 from streams.files.replay import replay
 from streams.settings import load_settings
 from streams.simulate.world import STYLES, simulate
@@ -71,6 +76,19 @@ def test_bookings_lie_between_certain_and_possible_for_every_style(bookings: Mod
         assert row.loans > 0, row.style
         assert row.outside == 0, row.style
         assert all(row.shares["certain"] <= row.shares[name] <= row.shares["possible"] for name in bookings.BOOKINGS), row
+
+
+def test_money_that_is_redeemed_and_bought_again_reaches_securities_once(bookings: ModuleType) -> None:
+    origin = Origin(1, "L1", 0)
+    account = Account("alice", "CNY", HELD, False)
+    bought, redeemed, again = (Transfer(seq, f"t{seq}", seq, "alice", "broker", 900, "CNY", "SECURITIES") for seq in (2, 3, 4))
+    first = Parcel(origin, 900, 1, Trail(bought, None))
+    second = Parcel(origin, 900, 1, Trail(again, Trail(redeemed, first.trail)))
+    movements = [Movement(bought, [[first]]), Movement(again, [[second]])]
+    loan = Loan("L1", origin, account, 0)
+    assert bookings._reached_minor(movements, 0, loan, {2, 4}) == 900
+    bought.undone_minor = 300
+    assert bookings._reached_minor(movements[:1], 0, loan, {2, 4}) == 600
 
 
 def test_the_bookings_table_is_the_same_each_time_and_can_be_pasted(

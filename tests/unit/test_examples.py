@@ -24,7 +24,7 @@ from streams.simulate.world import simulate
 REPO = Path(__file__).parents[2]
 TINY = REPO / "examples" / "tiny"
 TRANSACTIONS = "account-transactions.csv"
-DEMO_WORLD: dict[str, Any] = {"loans": 300, "days": 60, "seed": 11, "misuse_share": 0.08}
+DEMO_WORLD: dict[str, Any] = {"loans": 300, "days": 60, "seed": 3, "misuse_share": 0.08}
 
 
 def page(name: str) -> str:
