@@ -99,7 +99,7 @@ class Engine:
             return refused
         outputs = Outputs()
         self._advance(event_time_ms, outputs)
-        fault = self._fault_of(event)
+        fault = self._fault_of(event)  # asked again: what it speaks of may have been retired just now
         if fault is not None:
             outputs.status, outputs.fault = "rejected", fault
             return outputs
@@ -228,7 +228,8 @@ class Engine:
             days, stream = self.configuration.fold.time_leap_days_max, rfc3339(self.watermark_ms)
             reason = f"{event.event_time.isoformat()} is more than {days} days ahead of the stream ({stream})"
             return Outputs("rejected", Fault("event_time", reason))
-        return None
+        fault = self._fault_of(event)
+        return Outputs("rejected", fault) if fault is not None else None
 
     def _fault_of(self, event: Event) -> Fault | None:
         """Why a record cannot be applied to what is known by its time."""

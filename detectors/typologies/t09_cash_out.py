@@ -79,7 +79,8 @@ class CashOut(UseRule[Parameters]):
 
     def look_alikes(self, loan: Loan, hits: list[Passage], weighed: Weighed, context: Context) -> tuple[LookAlike, ...]:
         info = loan.info
-        farmer = info is not None and info.borrower_type == "FARMER" and (info.borrower_industry or FARMING).startswith(FARMING)
+        farms = info is not None and ((info.borrower_industry or "").startswith(FARMING) or info.purpose_code == "AGRICULTURE")
+        farmer = info is not None and info.borrower_type == "FARMER" and farms
         general = any(_from_general_account(hit) for hit in hits)
         return (
             clears(

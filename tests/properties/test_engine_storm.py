@@ -86,8 +86,9 @@ def transaction(chance: random.Random, at: datetime, i: int, accounts: list[str]
     txn_id = chance.choice(known) if known and chance.random() < 0.03 else f"t{i}"
     known.append(txn_id)
     return AccountTransaction(
-        event_time=at, txn_id=txn_id, account_id=own, amount_minor=amount(chance), currency=chance.choice(["CNY"] * 9 + ["USD"]),
-        direction=chance.choice(["DEBIT", "CREDIT"]), txn_type=chance.choice(TYPES),  # type: ignore[arg-type]
+        event_time=at, txn_id=txn_id, account_id=own, amount_minor=amount(chance),
+        currency=chance.choice(["CNY"] * 9 + ["USD"]), direction=chance.choice(["DEBIT", "CREDIT"]),  # type: ignore[arg-type]
+        txn_type=chance.choice(TYPES),  # type: ignore[arg-type]
         counterparty_account=chance.choice([other for other in accounts if other != own] + ["X1", "X2", None]),
         balance_after_minor=chance.choice([None, None, chance.randrange(-1_000, 200_000)]),
         account_kind=chance.choice([None, "BASIC", "GENERAL"] * 10 + ["INTERNAL"]),  # type: ignore[arg-type]
