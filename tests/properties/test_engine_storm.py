@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import msgspec
 import pytest
@@ -29,6 +30,9 @@ RECORDS = 250
 TYPES = ["TRANSFER"] * 8 + [
     "SECURITIES_TRANSFER", "WEALTH_INVEST", "CASH_WITHDRAWAL", "LOAN_CREDIT", "LOAN_PRINCIPAL", "PURCHASE", "LOAN_INTEREST",
 ]  # fmt: skip
+
+
+PAYOUT_TYPES: list[Literal["DISBURSED", "REVERSED", "CORRECTED"]] = ["DISBURSED"] * 6 + ["REVERSED", "CORRECTED"]  # type: ignore[assignment]
 
 
 def small_configuration(chance: random.Random) -> Configuration:
@@ -74,7 +78,7 @@ def payout(chance: random.Random, at: datetime, i: int, accounts: list[str]) -> 
     return LoanDisbursement(
         event_time=at, event_id=f"e{i}", loan_id=f"L{chance.randrange(6)}", amount_minor=amount(chance),
         currency=chance.choice(["CNY"] * 9 + ["USD"]), disburse_account=chance.choice(accounts),
-        event_type=chance.choice(["DISBURSED"] * 6 + ["REVERSED", "CORRECTED"]), customer_id=chance.choice([None, "C1", "C2"]),
+        event_type=chance.choice(PAYOUT_TYPES), customer_id=chance.choice([None, "C1", "C2"]),
         occur_type=chance.choice(["NEW", "RENEWAL_NO_REPAY"]), refinanced_loan_ids=("L1",), guarantor_party_ids=("C2",),
         entrusted_payments=(EntrustedPayment(payee_account=chance.choice(accounts), amount_minor=50),),
     )  # fmt: skip

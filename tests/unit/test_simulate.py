@@ -53,7 +53,8 @@ def read_topic(folder: Path, topic: str) -> list[Event]:
 def read_folder(path: Path, counts: dict[str, int]) -> Folder:
     topics = [read_topic(path, topic) for topic in TOPICS]
     labels = [msgspec.json.decode(line, type=Label) for line in lines(path / "labels.jsonl")]
-    return Folder(counts, *topics, labels)  # type: ignore[arg-type]
+    loans, transactions, links, entries = topics
+    return Folder(counts, loans, transactions, links, entries, labels)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

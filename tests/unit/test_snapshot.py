@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections import Counter, deque
+from typing import Any
 
 import msgspec
 import pytest
@@ -39,14 +40,17 @@ def test_the_order_of_a_mapping_is_kept() -> None:
 def test_what_two_hold_in_common_they_hold_in_common_again() -> None:
     trail = Trail(Transfer(1, "t", 0, "x", "a", 5, "CNY", "LOAN"), None)
     origin = Origin(1, "L1", 0)
-    one, other = back([Lot(origin, 3, 0, trail), Lot(origin, 2, 1, Trail(trail.transfer, trail))])  # type: ignore[misc]
+    lots: list[Any] = [Lot(origin, 3, 0, trail), Lot(origin, 2, 1, Trail(trail.transfer, trail))]
+    restored: Any = back(lots)
+    one, other = restored
     assert one.origin is other.origin
     assert one.trail is other.trail.parent
     assert one.trail.transfer is other.trail.transfer
 
 
 def test_own_money_and_ghosts_stay_the_single_ones() -> None:
-    own, ghost = back([OWN, GHOST])  # type: ignore[misc]
+    restored: Any = back([OWN, GHOST])
+    own, ghost = restored
     assert own is OWN
     assert ghost is GHOST
 
