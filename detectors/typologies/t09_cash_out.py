@@ -71,9 +71,9 @@ class CashOut(UseRule[Parameters]):
         return rules.general_account_share_min if general >= rules.general_account_share_min else rules.share_min
 
     def judge(self, loan: Loan, hits: list[Passage], context: Context) -> Finding:
-        """Buying nearly everything at one shop is a weak sign, however certain it is whose money it was."""
+        """Card purchases alone are a weak sign, however certain it is whose money it was: merchant codes are weak evidence."""
         finding = super().judge(loan, hits, context)
-        if all(hit.transfer.use == PURCHASE for hit in finding.hits):
+        if all(hit.record.txn_type == "PURCHASE" for hit in finding.hits):
             return msgspec.structs.replace(finding, severity="LOW")
         return finding
 
