@@ -233,6 +233,8 @@ class Engine:
 
     def _fault_of(self, event: Event) -> Fault | None:
         """Why a record cannot be applied to what is known by its time."""
+        if type(event) is AccountTransaction:  # nearly all of them: nothing to ask
+            return None
         if isinstance(event, LoanDisbursement):
             return self.lending.fault_of(event)
         if isinstance(event, Disposition) and event.alert_id not in self.loan_of_alert:
