@@ -46,7 +46,7 @@ class Account:
 
     __slots__ = ("account_id", "assumed_minor", "balance_known", "balance_minor", "claims", "currency", "customer_id",
                  "first_ms", "gain", "history", "history_from_seq", "holdings", "in_count", "in_minor", "is_sink",
-                 "kind", "last_ms", "legs_awaited", "party_id", "payees", "payer_count", "place", "reach_minor",
+                 "kind", "last_ms", "last_seq", "legs_awaited", "party_id", "payees", "payer_count", "place", "reach_minor",
                  "reach_ms", "unfunded_minor", "unfunded_ms", "unseen_minor")  # fmt: skip
 
     def __init__(self, account_id: str, currency: str, place: str, is_sink: bool) -> None:
@@ -70,6 +70,7 @@ class Account:
         self.unfunded_minor = 0  # part of its own money that came from an open claim
         self.unfunded_ms = 0
         self.unseen_minor = 0  # own money that only a stated balance showed
+        self.last_seq = 0  # of its latest transfer in the fold
         self.legs_awaited = 0  # transfers known from the other side only: its stated balance may not hold them yet
         self.first_ms = 0
         self.last_ms = 0

@@ -148,6 +148,7 @@ class Lending:
         self.tracer.pay_out(loan.origin, transfer, account)
         loan.amount_minor += amount_minor
         account.first_ms = account.first_ms or event_time_ms
+        account.last_seq = transfer.seq
         account.in_count += 1
         account.in_minor += amount_minor
         return transfer

@@ -102,7 +102,7 @@ class Places:
     def second_leg(self, txn: AccountTransaction, own: Account, transfer: Transfer, event_time_ms: int) -> None:
         """The other record of a transfer that has been applied: it only tells the account's balance."""
         self.counts["legs_matched"] += 1
-        if txn.balance_after_minor is not None and own.last_ms <= transfer.event_time_ms:
+        if txn.balance_after_minor is not None and own.last_seq == transfer.seq:  # nothing of its own has followed
             self.tracer.see_balance(
                 own, None, txn.balance_after_minor, late=event_time_ms < own.last_ms or own.legs_awaited > 0
             )
@@ -122,6 +122,7 @@ class Places:
             payer.last_ms = event_time_ms
         if event_time_ms > payee.last_ms:
             payee.last_ms = event_time_ms
+        payer.last_seq = payee.last_seq = transfer.seq
         payee.in_count += 1
         payee.in_minor += transfer.amount_minor
         if not payer.is_sink and payer.pays(payee.account_id, event_time_ms):
