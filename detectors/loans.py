@@ -66,7 +66,8 @@ class Loan:
     """One loan. ``info`` is None as long as only its deposit credit has been seen."""
 
     __slots__ = ("account", "alerts", "amount_minor", "borrower_id", "entrusted_accounts", "hits", "info", "loan_id",
-                 "origin", "outcomes", "paid_ms", "pending", "risk_state", "rule_set", "rule_why")  # fmt: skip
+                 "origin", "outcomes", "paid_ms", "pending", "risk_state", "rule_set",
+                 "rule_why", "stood")  # fmt: skip
 
     def __init__(self, loan_id: str, origin: Origin, account: Account, paid_ms: int) -> None:
         self.loan_id = loan_id
@@ -84,6 +85,7 @@ class Loan:
         self.alerts: dict[str, Published] = {}  # typology -> what was last said of it
         self.outcomes: dict[str, str] = {}  # alert_id -> the analyst's outcome
         self.risk_state = "NORMAL"
+        self.stood: dict[str, tuple[int, ...]] = {}  # typology -> the passages (by ``seq``) on which it last stood
 
     def share(self, amount_minor: int) -> float:
         """An amount as a share of the loan; a ratio for judging, never money."""

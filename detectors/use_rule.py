@@ -69,15 +69,30 @@ class UseRule(ABC, Generic[P]):
         return ()
 
     def judge(self, loan: Loan, hits: list[Passage], context: Context) -> Finding:
-        """The finding on the passages that still stand."""
+        """The finding on the passages that still stand.
+
+        A later passage with an innocent picture does not undo an earlier one without: when all together do not stand, those
+        on which it stood before are judged by themselves.
+        """
         standing = [hit for hit in hits if hit.transfer.standing_minor]
-        weighed = weigh(context, loan, standing or hits, self.share_min(loan, standing or hits, context), self.code)
-        look_alikes = weighed.look_alikes + self.look_alikes(loan, standing or hits, weighed, context)
+        finding = self._judge_together(loan, standing or hits, bool(standing), context)
+        if not finding.stands:
+            before = [hit for hit in standing if hit.transfer.seq in loan.stood.get(self.code, ())]
+            if 0 < len(before) < len(standing):
+                alone = self._judge_together(loan, before, True, context)
+                finding = alone if alone.stands else finding
+        if finding.stands:
+            loan.stood[self.code] = tuple(hit.transfer.seq for hit in finding.hits)
+        return finding
+
+    def _judge_together(self, loan: Loan, hits: list[Passage], any_standing: bool, context: Context) -> Finding:
+        weighed = weigh(context, loan, hits, self.share_min(loan, hits, context), self.code)
+        look_alikes = weighed.look_alikes + self.look_alikes(loan, hits, weighed, context)
         cleared = any(item.result == "NOT_EXCLUDED" and item.name not in _WEIGHED for item in look_alikes)
-        english, chinese = self.destination(standing or hits)
+        english, chinese = self.destination(hits)
         return Finding(
-            typology=self.code, loan=loan, stands=bool(standing) and weighed.alerts and not cleared,
-            hits=tuple(standing or hits), bounds=weighed.bounds, traced_minor=weighed.traced_minor,
+            typology=self.code, loan=loan, stands=any_standing and weighed.alerts and not cleared,
+            hits=tuple(hits), bounds=weighed.bounds, traced_minor=weighed.traced_minor,
             fifo_minor=weighed.fifo_minor, severity=weighed.severity, score=weighed.score, destination_en=english,
             destination_zh=chinese, measures=weighed.measures, look_alikes=look_alikes, contributions=weighed.contributions,
         )  # fmt: skip
