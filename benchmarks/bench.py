@@ -1,6 +1,7 @@
 """What an event costs, in units of decoding it: tracing alone, the engine, the whole replay, at 10k to 1M accounts.
 
-Usage: ``python benchmarks/bench.py [--records N] [--accounts 10000,100000,1000000] [--json FILE]``
+Usage: ``python benchmarks/bench.py [--records N] [--accounts 10000,100000,1000000] [--borrowing-share X]
+[--json FILE]``
 
 Every size runs in a process of its own on the same seeded stream: one payment of every account first (so that all accounts
 exist), then a month of payments with heavy-tailed payees, loans among them. Times are CPU seconds, the best of three for
@@ -46,11 +47,11 @@ OPENING_MINOR = 10_000_000
 TRANSACTIONS, DISBURSEMENTS = "account-transactions", "loan-disbursements"
 
 
-def stream(records: int, accounts: int, seed: int) -> Iterator[tuple[str, Event]]:
+def stream(records: int, accounts: int, seed: int, borrowing_share: float = BORROWING_SHARE) -> Iterator[tuple[str, Event]]:
     """Payments and loans in time order; balances are true, so that nothing is assumed."""
     chance = random.Random(seed)
     balances = [OPENING_MINOR] * accounts
-    loan_every = max(2, round(records / (accounts * BORROWING_SHARE)))
+    loan_every = max(2, round(records / (accounts * borrowing_share)))
     for i in range(records):
         at = START + timedelta(milliseconds=i * MONTH_MS // records)
         payer = i if i < accounts and records > accounts else chance.randrange(accounts)
@@ -76,11 +77,11 @@ def stream(records: int, accounts: int, seed: int) -> Iterator[tuple[str, Event]
         )  # fmt: skip
 
 
-def measure(records: int, accounts: int, seed: int) -> dict[str, float | int | str]:
+def measure(records: int, accounts: int, seed: int, borrowing_share: float) -> dict[str, float | int | str]:
     """All figures of one size."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        lines = _write(folder / "in", records, accounts, seed)
+        lines = _write(folder / "in", records, accounts, seed, borrowing_share)
         gc.set_threshold(100_000, 50, 100)
         decode_s = min(_time_decoding(lines) for _ in range(3))
         events = [decoder_of(topic)(raw) for topic, raw in lines]
@@ -99,9 +100,9 @@ def measure(records: int, accounts: int, seed: int) -> dict[str, float | int | s
     }  # fmt: skip
 
 
-def _write(folder: Path, records: int, accounts: int, seed: int) -> list[tuple[str, bytes]]:
+def _write(folder: Path, records: int, accounts: int, seed: int, borrowing_share: float) -> list[tuple[str, bytes]]:
     folder.mkdir()
-    lines = [(topic, msgspec.json.encode(event)) for topic, event in stream(records, accounts, seed)]
+    lines = [(topic, msgspec.json.encode(event)) for topic, event in stream(records, accounts, seed, borrowing_share)]
     for topic in (TRANSACTIONS, DISBURSEMENTS):
         (folder / f"{topic}.jsonl").write_bytes(b"".join(raw + b"\n" for name, raw in lines if name == topic))
     return lines
@@ -162,8 +163,9 @@ def _resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
 
 
-def _measure_apart(records: int, accounts: int, seed: int) -> dict[str, float | int | str]:
-    command = [sys.executable, __file__, "--one", "--records", str(records), "--accounts", str(accounts), "--seed", str(seed)]
+def _measure_apart(records: int, accounts: int, seed: int, borrowing_share: float) -> dict[str, float | int | str]:
+    options = {"records": records, "accounts": accounts, "seed": seed, "borrowing-share": borrowing_share}
+    command = [sys.executable, __file__, "--one", *(f"--{name}={value}" for name, value in options.items())]
     result: dict[str, float | int | str] = json.loads(
         subprocess.run(command, check=True, capture_output=True, text=True).stdout
     )
@@ -176,14 +178,15 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=1_200_000, help="records per size (default 1,200,000)")
     parser.add_argument("--accounts", default="10000,100000,1000000", help="sizes, by comma")
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--borrowing-share", type=float, default=BORROWING_SHARE, help="accounts that borrow in the month")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     sizes = [int(size) for size in arguments.accounts.split(",")]
     if arguments.one:
-        print(json.dumps(measure(arguments.records, sizes[0], arguments.seed)))
+        print(json.dumps(measure(arguments.records, sizes[0], arguments.seed, arguments.borrowing_share)))
         return
-    results = [_measure_apart(arguments.records, size, arguments.seed) for size in sizes]
+    results = [_measure_apart(arguments.records, size, arguments.seed, arguments.borrowing_share) for size in sizes]
     _print(results)
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")

@@ -97,15 +97,17 @@ class Places:
         if txn.balance_after_minor is None:
             return
         before = txn.balance_after_minor + (txn.amount_minor if txn.direction == "DEBIT" else -txn.amount_minor)
-        self.tracer.see_balance(own, None, before, late=event_time_ms < own.last_ms or own.legs_awaited > 0)
+        self._reconcile(own, before, event_time_ms)
+
+    def _reconcile(self, own: Account, stated_minor: int, event_time_ms: int) -> None:
+        """A late record, or one that may not hold transfers known from their other side, says nothing about now."""
+        self.tracer.see_balance(own, stated_minor, late=event_time_ms < own.last_ms or own.legs_awaited > 0)
 
     def second_leg(self, txn: AccountTransaction, own: Account, transfer: Transfer, event_time_ms: int) -> None:
         """The other record of a transfer that has been applied: it only tells the account's balance."""
         self.counts["legs_matched"] += 1
         if txn.balance_after_minor is not None and own.last_seq == transfer.seq:  # nothing of its own has followed
-            self.tracer.see_balance(
-                own, None, txn.balance_after_minor, late=event_time_ms < own.last_ms or own.legs_awaited > 0
-            )
+            self._reconcile(own, txn.balance_after_minor, event_time_ms)
             if transfer.payee == own.account_id:
                 transfer.payee_after_minor = own.balance_minor
             elif transfer.payer == own.account_id:

@@ -47,14 +47,13 @@ class Tracer(Ledgers):
         self._histories: deque[tuple[int, Account]] = deque()  # by the event time from which they may be forgotten
         self._origin_number = 0
 
-    def see_balance(self, account: Account, expected_minor: int | None, stated_minor: int, late: bool) -> None:
-        """Reconcile with the balance a record states; ``expected_minor`` is ours at the same point.
+    def see_balance(self, account: Account, stated_minor: int, late: bool) -> None:
+        """Reconcile our balance with the one a record states for this point; ``late``: it may be of another one.
 
         The first statement settles the opening balance. Later differences are traffic that no record showed: an unseen
         inflow adds own money; an unseen outflow takes own money only, never a loan's (counted, not attributed).
         """
-        ours = account.balance_minor if expected_minor is None else expected_minor
-        difference = stated_minor - ours
+        difference = stated_minor - account.balance_minor
         if not account.balance_known:
             self._shift_own(account, max(difference, -self._own_minor(account)))
             account.balance_known = True

@@ -113,7 +113,7 @@ class Play:
         elif isinstance(step, TakeBack):
             self.tracer.reverse_payout(self.origins[step.loan], step.amount_minor, self.account(step.account))
         elif isinstance(step, See):
-            self.tracer.see_balance(self.account(step.account), None, step.stated_minor, False)
+            self.tracer.see_balance(self.account(step.account), step.stated_minor, False)
         elif isinstance(step, Expire) and step.loan in self.origins:
             self.origins[step.loan].expire()
         self.transfers.append(transfer)

@@ -174,7 +174,7 @@ def test_the_first_stated_balance_settles_the_opening_one() -> None:
     bank = Bank({"a": None})
     bank.out("a", 100)
     account = bank.tracer.account("a", CNY, HELD)
-    bank.tracer.see_balance(account, None, 130, False)
+    bank.tracer.see_balance(account, 130, False)
     assert (account.balance_known, account.balance_minor, bank.held("a", 1)) == (True, 130, 100)
 
 
@@ -182,16 +182,16 @@ def test_an_unseen_outflow_takes_own_money_only() -> None:
     bank = Bank({"a": 20})
     bank.out("a", 100)
     account = bank.tracer.account("a", CNY, HELD)
-    bank.tracer.see_balance(account, None, 50, False)
+    bank.tracer.see_balance(account, 50, False)
     assert (account.balance_minor, bank.held("a"), bank.tracer.counts["unseen_outflow"]) == (100, 100, 1)
 
 
 def test_an_unseen_inflow_is_own_money() -> None:
     bank = Bank({"a": 0})
     bank.out("a", 100)
-    bank.tracer.see_balance(bank.tracer.account("a", CNY, HELD), 100, 160, False)
+    bank.tracer.see_balance(bank.tracer.account("a", CNY, HELD), 160, False)
     assert (bank.held("a"), bank.tracer.account("a", CNY, HELD).balance_minor) == (100, 160)
-    bank.tracer.see_balance(bank.tracer.account("a", CNY, HELD), 0, 999, True)
+    bank.tracer.see_balance(bank.tracer.account("a", CNY, HELD), 999, True)
     assert bank.tracer.account("a", CNY, HELD).balance_minor == 160, "a late record's balance says nothing about now"
 
 
