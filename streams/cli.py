@@ -1,30 +1,14 @@
-"""The command ``fundtrail``: one function per command, each loading what it needs when it runs.
-
-Exit codes: 0 done; 1 the world failed (a file, a disk) and the message says what to do; 2 the command or the settings are
-wrong; 3 ``--strict`` stopped at a reject.
-"""
+"""The command ``fundtrail``: the parts are in :mod:`streams.commands`, each loading what it needs when it runs."""
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
-    from streams.files.replay import Summary
-    from streams.settings import Settings
-
-SEVERITY_ORDER = ("CRITICAL", "HIGH", "MEDIUM", "LOW")
-DONE, WORLD_FAILED, WRONG_USE, STOPPED_AT_REJECT = 0, 1, 2, 3
-EXIT_CODES = "Exit codes: 0 done; 1 a file or disk failed; 2 wrong usage or settings; 3 --strict stopped at a reject."
+from streams.commands import files
+from streams.commands.leaving import EXIT_CODES
 
 app = typer.Typer(
     help="Follows loan money through account transactions and alerts on misuse.",
@@ -33,21 +17,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-
-class SourceKind(enum.StrEnum):
-    """The data sets that convert knows."""
-
-    berka = "berka"
-    payments = "payments"
-    tide = "tide"
-    laundernet = "laundernet"
-
-
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="A TOML file with settings; without it, the shipped ones.", dir_okay=False),
-]
+for command in files.COMMANDS:
+    app.command(epilog=EXIT_CODES)(command)
 
 
 def _show_version(asked: bool) -> None:
@@ -65,195 +36,8 @@ def _fundtrail(
     pass
 
 
-@app.command(epilog=EXIT_CODES)
-def replay(
-    paths: Annotated[list[Path], typer.Argument(help="Folders or files named after their topic.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for alerts, loan states, rejects and the summary.")],
-    config: ConfigOption = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first reject (exit code 3).")] = False,
-) -> None:
-    """Fold topic files and write alerts.jsonl, loan-risk.jsonl, rejects.jsonl and summary.json."""
-    with _errors_in_one_line():
-        from rich.console import Console
-
-        from streams.files.replay import replay as run
-
-        console = Console()
-        summary = run(paths, out, _settings(config), strict=strict, console=console)
-        _show_summary(console, summary, out)
-
-
-@app.command(epilog=EXIT_CODES)
-def simulate(
-    out: Annotated[Path, typer.Argument(help="Folder for the topic files and labels.jsonl.")],
-    loans: Annotated[int, typer.Option(min=1, help="How many loans.")] = 1_000,
-    days: Annotated[int, typer.Option(min=1, help="How many days.")] = 90,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same world.")] = 1,
-    misuse_share: Annotated[float, typer.Option(min=0, max=1, help="Share of the loans that are misused.")] = 0.03,
-) -> None:
-    """Make up a small bank: topic files, and the labels of what was done to each loan."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from streams.files.writers import OutputFolder
-    from streams.simulate.world import simulate as run
-
-    console = Console(stderr=True)
-    with (
-        _errors_in_one_line(wrong_use=(ValueError,)),
-        OutputFolder(out, []),
-        Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
-    ):
-        task = progress.add_task("days", total=days)
-        counts = run(
-            out,
-            loans=loans,
-            days=days,
-            seed=seed,
-            misuse_share=misuse_share,
-            progress=lambda done, total: progress.update(task, completed=done, total=total),
-        )
-    for name, records in counts.items():
-        typer.echo(f"{records:>12,}  {out / name}.jsonl")
-
-
-@app.command(epilog=EXIT_CODES)
-def explain(
-    alert_id: Annotated[str, typer.Argument(help="The alert's id, as in alerts.jsonl.")],
-    folder: Annotated[Path, typer.Option("--in", "-i", help="The folder that replay wrote.", file_okay=False)],
-) -> None:
-    """Tell one alert: what was seen, the money's path, the bounds, what was tested."""
-    from rich.console import Console
-
-    from streams.people.explain import AlertNotFound
-    from streams.people.explain import explain as run
-    from streams.people.folder import FolderMistake
-
-    with _errors_in_one_line(wrong_use=(AlertNotFound,), world_failed=(FolderMistake,)):
-        run(alert_id, folder, Console())
-
-
-@app.command(epilog=EXIT_CODES)
-def report(
-    folder: Annotated[Path, typer.Argument(help="The folder that replay wrote.", file_okay=False)],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The page; without it, report.html in the folder.")] = None,
-) -> None:
-    """Write one self-contained page with the alerts of a replay."""
-    from streams.people.folder import FolderMistake
-    from streams.people.report import write_report
-
-    with _errors_in_one_line(world_failed=(FolderMistake,)):
-        typer.echo(f"The report is in {write_report(folder, out)}")
-
-
-@app.command(epilog=EXIT_CODES)
-def convert(
-    kind: Annotated[SourceKind, typer.Argument(help="The data set.")],
-    source: Annotated[Path, typer.Argument(help="The folder that holds it.")],
-    out: Annotated[Path, typer.Argument(help="Folder for the topic files.")],
-    currency: Annotated[
-        str | None, typer.Option(help="The currency of the amounts, where the data set names none (payments: CNY is assumed).")
-    ] = None,
-) -> None:
-    """Turn a public data set into topic files."""
-    with _errors_in_one_line():
-        from streams.files.convert import convert as run
-
-        for name, records in run(kind.value, source, out, currency).items():
-            typer.echo(f"{records:>12,}  {out / name}")
-
-
-@app.command(epilog=EXIT_CODES)
-def evaluate(
-    directory: Annotated[Path, typer.Argument(help="Folder with flows.csv, sources.txt and terminals.txt.", file_okay=False)],
-    config: ConfigOption = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the measures here instead of showing them.")] = None,
-) -> None:
-    """Follow traced thefts from their sources and measure how much of what the experts traced is found."""
-    with _errors_in_one_line():
-        import msgspec
-
-        from streams.files.evaluate import evaluate as run
-
-        measures = msgspec.json.format(msgspec.json.encode(run(directory, settings=_settings(config))), indent=2)
-        if json_file is None:
-            typer.echo(measures.decode())
-        else:
-            json_file.write_bytes(measures + b"\n")
-            typer.echo(f"The measures are in {json_file}")
-
-
-@contextmanager
-def _errors_in_one_line(
-    wrong_use: tuple[type[Exception], ...] = (), world_failed: tuple[type[Exception], ...] = ()
-) -> Iterator[None]:
-    """Expected failures become one message on stderr and an exit code; what is our own fault keeps its traceback."""
-    from streams.files.inputs import InputError
-    from streams.files.rejects import StoppedAtReject
-    from streams.files.writers import OutputRefused
-    from streams.settings import SettingsError
-
-    wrong_use = (SettingsError, OutputRefused, *wrong_use)
-    world_failed = (InputError, *world_failed)
-    try:
-        yield
-    except wrong_use as error:
-        _leave(WRONG_USE, str(error))
-    except StoppedAtReject as error:
-        _leave(STOPPED_AT_REJECT, f"stopped at a reject: {error}. Mend the record, or run without --strict.")
-    except world_failed as error:
-        _leave(WORLD_FAILED, str(error))
-    except BrokenPipeError:
-        raise  # typer's: the reader of our output left
-    except OSError as error:
-        _leave(WORLD_FAILED, f"{error.filename or 'a file'}: {error.strerror or error}. Mend that and run the command again.")
-
-
-def _leave(code: int, message: str) -> NoReturn:
-    typer.echo(f"fundtrail: {message}", err=True)
-    raise typer.Exit(code)
-
-
-def _settings(path: Path | None) -> Settings:
-    from streams.settings import load_settings
-
-    return load_settings(path)
-
-
 def _version() -> str:
     try:
         return version("fundtrail")
     except PackageNotFoundError:
         return "(not installed)"
-
-
-def _show_summary(console: Console, summary: Summary, out: Path) -> None:
-    records = summary.records
-    lines = [
-        f"{records.read:,} read: {records.applied:,} applied, {records.duplicate:,} duplicate, {records.rejected:,} rejected",
-        f"{sum(summary.alerts.values()) - summary.withdrawn:,} alerts open, {summary.withdrawn:,} withdrawn",
-        f"{summary.loans:,} loans; {summary.late:,} records late",
-        f"{summary.seconds:.1f} s, {summary.records_per_second:,} records/s",
-    ]
-    lines += [f"{name} could not be read to its end: see rejects.jsonl" for name in summary.damaged_files]
-    if summary.ignored_files:
-        lines.append(f"Not read (no topic): {', '.join(summary.ignored_files)}")
-    lines.append(f"Results are in {out}: alerts.jsonl, loan-risk.jsonl, rejects.jsonl, summary.json")
-    console.print(_alert_table(summary) if summary.alerts else "No alerts.")
-    for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def _alert_table(summary: Summary) -> Table:
-    from rich.table import Table
-
-    severities = sorted({name for counts in summary.alerts_by_severity.values() for name in counts}, key=SEVERITY_ORDER.index)
-    table = Table(title="Alerts", caption="distinct alerts by typology and severity, withdrawn ones included")
-    table.add_column("Typology")
-    for severity in severities:
-        table.add_column(severity, justify="right")
-    table.add_column("All", justify="right")
-    for typology, counts in summary.alerts_by_severity.items():
-        cells = [str(counts.get(severity, "")) for severity in severities]
-        table.add_row(typology, *cells, str(summary.alerts[typology]))
-    return table

@@ -1,8 +1,9 @@
 """Settings: one frozen value made once at the edge, from the package's rule sets and an optional TOML file.
 
 The file may hold ``utc_offset_minutes``, ``bookings``, ``rule_sets`` (paths of further rule files, which replace shipped
-ones of the same id) and the sections ``[trace]``, ``[bounds]``, ``[legs]``, ``[alerts]``, ``[fold]``, whose keys are listed
-with defaults and consequences in ``docs/configuration.md``.
+ones of the same id) and the sections ``[trace]``, ``[bounds]``, ``[legs]``, ``[alerts]``, ``[fold]`` of the fold and
+``[kafka]``, ``[intake]``, ``[detect]``, ``[books]``, ``[metrics]`` of the live path; their keys are listed with defaults and
+consequences in ``docs/configuration.md``.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from detectors.ruleset import RuleSet, RuleSetMistake, overlaps, parse_rule_set
 from detectors.tracer import TraceLimits
 from detectors.typologies import PARAMETER_TYPES
 from detectors.uses import CodeLists
+from streams.live_settings import LIVE_SECTIONS, LiveSettings
 
 SHIPPED_RULE_SETS = ("cn-2009-2010.toml", "cn-2024.toml")
 
@@ -34,6 +36,8 @@ SECTIONS: dict[str, type[Struct]] = {
     "alerts": AlertLimits,
     "fold": FoldLimits,
 }
+"""Sections that the fold depends on."""
+
 _SHIPPED = resources.files("detectors") / "rulesets"
 UTC_OFFSET_MINUTES_MAX = 14 * 60
 
@@ -47,6 +51,7 @@ class Settings(Struct, frozen=True):
 
     engine: Configuration
     source: str
+    live: LiveSettings = LiveSettings()
 
 
 def load_settings(path: Path | None = None) -> Settings:
@@ -58,9 +63,10 @@ def load_settings(path: Path | None = None) -> Settings:
     mistakes: list[str] = []
     data = _read_toml(path, mistakes) if path is not None else {}
     place = str(path) if path is not None else "defaults"
-    known = {*SECTIONS, "utc_offset_minutes", "bookings", "rule_sets"}
+    known = {*SECTIONS, *LIVE_SECTIONS, "utc_offset_minutes", "bookings", "rule_sets"}
     mistakes += [f"{place}: unknown key {key!r} (known: {', '.join(sorted(known))})" for key in data if key not in known]
     sections = {name: _section(place, name, data.get(name, {}), kind, mistakes) for name, kind in SECTIONS.items()}
+    live = {name: _section(place, name, data.get(name, {}), kind, mistakes) for name, kind in LIVE_SECTIONS.items()}
     rule_sets = _rule_sets(path, data.get("rule_sets", []), mistakes)
     offset = data.get("utc_offset_minutes", 480)
     if type(offset) is not int or abs(offset) > UTC_OFFSET_MINUTES_MAX:
@@ -73,7 +79,7 @@ def load_settings(path: Path | None = None) -> Settings:
     configuration = Configuration(
         rule_sets=tuple(rule_sets), codes=_codes(), bookings=tuple(bookings), utc_offset_minutes=offset, **sections
     )
-    return Settings(configuration, place)
+    return Settings(configuration, place, LiveSettings(**live))
 
 
 def _read_toml(path: Path, mistakes: list[str]) -> dict[str, Any]:
@@ -92,6 +98,8 @@ def _section(place: str, name: str, data: object, kind: type[Struct], mistakes: 
         return kind()
     for field in section.__struct_fields__:
         value = getattr(section, field)
+        if isinstance(value, str):
+            continue
         if value < 0 or (value == 0 and getattr(kind(), field) != 0 and not field.endswith("_min")):
             mistakes.append(f"{place}: [{name}] {field}: {value!r} must be above 0")
     return section

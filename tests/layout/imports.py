@@ -29,9 +29,13 @@ DETECTOR_ROWS: tuple[tuple[str, ...], ...] = (
 
 STREAM_ROWS: tuple[tuple[str, ...], ...] = (
     ("cli",),
+    ("commands",),
     ("schemas",),
-    ("people", "files", "simulate"),
-    ("settings", "codec"),
+    ("people",),
+    ("live",),
+    ("files", "simulate"),
+    ("settings",),
+    ("codec", "live_settings"),
 )
 """Top to bottom. The rooms of one row do not know each other, except as declared below; files of one room may."""
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from streams.cli import DONE, STOPPED_AT_REJECT, WORLD_FAILED, WRONG_USE, app
+from streams.cli import app
+from streams.commands.leaving import DONE, STOPPED_AT_REJECT, WORLD_FAILED, WRONG_USE
 from tests.unit.feed_sample import jsonl, misused_loans, transfer, write
 
 RUNNER = CliRunner()

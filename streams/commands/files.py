@@ -1,0 +1,176 @@
+"""Commands that read and write files."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streams.commands.leaving import ConfigOption, errors_in_one_line, settings_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from streams.files.replay import Summary
+
+SEVERITY_ORDER = ("CRITICAL", "HIGH", "MEDIUM", "LOW")
+
+
+class SourceKind(enum.StrEnum):
+    """The data sets that convert knows."""
+
+    berka = "berka"
+    payments = "payments"
+    tide = "tide"
+    laundernet = "laundernet"
+
+
+def replay(
+    paths: Annotated[list[Path], typer.Argument(help="Folders or files named after their topic.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for alerts, loan states, rejects and the summary.")],
+    config: ConfigOption = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first reject (exit code 3).")] = False,
+) -> None:
+    """Fold topic files and write alerts.jsonl, loan-risk.jsonl, rejects.jsonl and summary.json."""
+    with errors_in_one_line():
+        from rich.console import Console
+
+        from streams.files.replay import replay as run
+
+        console = Console()
+        summary = run(paths, out, settings_of(config), strict=strict, console=console)
+        _show_summary(console, summary, out)
+
+
+def simulate(
+    out: Annotated[Path, typer.Argument(help="Folder for the topic files and labels.jsonl.")],
+    loans: Annotated[int, typer.Option(min=1, help="How many loans.")] = 1_000,
+    days: Annotated[int, typer.Option(min=1, help="How many days.")] = 90,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same world.")] = 1,
+    misuse_share: Annotated[float, typer.Option(min=0, max=1, help="Share of the loans that are misused.")] = 0.03,
+) -> None:
+    """Make up a small bank: topic files, and the labels of what was done to each loan."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from streams.files.writers import OutputFolder
+    from streams.simulate.world import simulate as run
+
+    console = Console(stderr=True)
+    with (
+        errors_in_one_line(wrong_use=(ValueError,)),
+        OutputFolder(out, []),
+        Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
+    ):
+        task = progress.add_task("days", total=days)
+        counts = run(
+            out,
+            loans=loans,
+            days=days,
+            seed=seed,
+            misuse_share=misuse_share,
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    for name, records in counts.items():
+        typer.echo(f"{records:>12,}  {out / name}.jsonl")
+
+
+def explain(
+    alert_id: Annotated[str, typer.Argument(help="The alert's id, as in alerts.jsonl.")],
+    folder: Annotated[Path, typer.Option("--in", "-i", help="The folder that replay wrote.", file_okay=False)],
+) -> None:
+    """Tell one alert: what was seen, the money's path, the bounds, what was tested."""
+    from rich.console import Console
+
+    from streams.people.explain import AlertNotFound
+    from streams.people.explain import explain as run
+    from streams.people.folder import FolderMistake
+
+    with errors_in_one_line(wrong_use=(AlertNotFound,), world_failed=(FolderMistake,)):
+        run(alert_id, folder, Console())
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="The folder that replay wrote.", file_okay=False)],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The page; without it, report.html in the folder.")] = None,
+) -> None:
+    """Write one self-contained page with the alerts of a replay."""
+    from streams.people.folder import FolderMistake
+    from streams.people.report import write_report
+
+    with errors_in_one_line(world_failed=(FolderMistake,)):
+        typer.echo(f"The report is in {write_report(folder, out)}")
+
+
+def convert(
+    kind: Annotated[SourceKind, typer.Argument(help="The data set.")],
+    source: Annotated[Path, typer.Argument(help="The folder that holds it.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the topic files.")],
+    currency: Annotated[
+        str | None, typer.Option(help="The currency of the amounts, where the data set names none (payments: CNY is assumed).")
+    ] = None,
+) -> None:
+    """Turn a public data set into topic files."""
+    with errors_in_one_line():
+        from streams.files.convert import convert as run
+
+        for name, records in run(kind.value, source, out, currency).items():
+            typer.echo(f"{records:>12,}  {out / name}")
+
+
+def evaluate(
+    directory: Annotated[Path, typer.Argument(help="Folder with flows.csv, sources.txt and terminals.txt.", file_okay=False)],
+    config: ConfigOption = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the measures here instead of showing them.")] = None,
+) -> None:
+    """Follow traced thefts from their sources and measure how much of what the experts traced is found."""
+    with errors_in_one_line():
+        import msgspec
+
+        from streams.files.evaluate import evaluate as run
+
+        measures = msgspec.json.format(msgspec.json.encode(run(directory, settings=settings_of(config))), indent=2)
+        if json_file is None:
+            typer.echo(measures.decode())
+        else:
+            json_file.write_bytes(measures + b"\n")
+            typer.echo(f"The measures are in {json_file}")
+
+
+def _show_summary(console: Console, summary: Summary, out: Path) -> None:
+    records = summary.records
+    lines = [
+        f"{records.read:,} read: {records.applied:,} applied, {records.duplicate:,} duplicate, {records.rejected:,} rejected",
+        f"{sum(summary.alerts.values()) - summary.withdrawn:,} alerts open, {summary.withdrawn:,} withdrawn",
+        f"{summary.loans:,} loans; {summary.late:,} records late",
+        f"{summary.seconds:.1f} s, {summary.records_per_second:,} records/s",
+    ]
+    lines += [f"{name} could not be read to its end: see rejects.jsonl" for name in summary.damaged_files]
+    if summary.ignored_files:
+        lines.append(f"Not read (no topic): {', '.join(summary.ignored_files)}")
+    lines.append(f"Results are in {out}: alerts.jsonl, loan-risk.jsonl, rejects.jsonl, summary.json")
+    console.print(_alert_table(summary) if summary.alerts else "No alerts.")
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _alert_table(summary: Summary) -> Table:
+    from rich.table import Table
+
+    severities = sorted({name for counts in summary.alerts_by_severity.values() for name in counts}, key=SEVERITY_ORDER.index)
+    table = Table(title="Alerts", caption="distinct alerts by typology and severity, withdrawn ones included")
+    table.add_column("Typology")
+    for severity in severities:
+        table.add_column(severity, justify="right")
+    table.add_column("All", justify="right")
+    for typology, counts in summary.alerts_by_severity.items():
+        cells = [str(counts.get(severity, "")) for severity in severities]
+        table.add_row(typology, *cells, str(summary.alerts[typology]))
+    return table
+
+
+COMMANDS = (replay, simulate, explain, report, convert, evaluate)
+"""In the order of the help page."""

@@ -1,0 +1,1 @@
+"""The live path: Kafka in, the journal, the fold, alerts out."""

@@ -1,0 +1,114 @@
+"""One book's fold: journal pages through the engine, each output with its position in the journal.
+
+Nothing here knows Kafka, files or the clock: the worker, ``replay --from kafka`` and the simulation fold with this.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from detectors.alert_record import Alert, LoanRisk
+from detectors.configuration import Configuration
+from detectors.engine import Engine, Outputs
+from detectors.events import Fault, Tick
+from streams.codec import decode, encode
+from streams.live.journal import Page, Position, Record, Span
+from streams.live.log import Entry
+from streams.live.names import ALERTS, GENERATION_HEADER, LOAN_RISK, POSITION_HEADER, REJECTS
+from streams.live.rejects import entry_of, live_reject
+
+COUNTED = ("applied", "duplicate", "rejected", "repeated", "ahead")
+"""Every record of a journal partition is counted as one of these: journalled = their sum."""
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Said(NamedTuple):
+    """One message that follows from a record: the topic it belongs on, and the position it follows from."""
+
+    topic: str
+    position: Position
+    entry: Entry
+
+
+class BookFold:
+    """The fold of one journal partition, and how far it has come.
+
+    ``next_offset`` is the offset of the first page not folded yet; ``watermarks`` hold, per source partition
+    (``topic/partition``), the last source offset that was folded; ``counts`` where every record went (:data:`COUNTED`).
+    """
+
+    def __init__(self, book: int, configuration: Configuration, generation: str, engine: Engine | None = None) -> None:
+        self.book = book
+        self.generation = generation
+        self.engine = engine or Engine(configuration)
+        self.next_offset = 0
+        self.watermarks: dict[str, int] = {}
+        self.counts: Counter[str] = Counter()
+        self._header = (GENERATION_HEADER, generation.encode())
+
+    def fold(self, offset: int, page: Page) -> list[Said]:
+        """Fold one page and return what follows from it, in order. A page before ``next_offset`` is skipped whole."""
+        if offset < self.next_offset:
+            return []
+        said: list[Said] = []
+        open_spans = [span.after <= self.watermarks.get(f"{span.topic}/{span.partition}", -1) for span in page.spans]
+        for index, record in enumerate(page.records):
+            self._fold_record(Position(offset, index, 0), page.spans[record.span], record, open_spans[record.span], said)
+        for span, is_open in zip(page.spans, open_spans, strict=True):
+            if is_open:
+                self._advance(f"{span.topic}/{span.partition}", span.upto)
+        if page.tick_ms is not None:
+            outputs = self.engine.apply(_tick(page.tick_ms))
+            self._say(Position(offset, len(page.records), 0), outputs, said)
+        self.next_offset = offset + 1
+        return said
+
+    def _fold_record(self, position: Position, span: Span, record: Record, is_open: bool, said: list[Said]) -> None:
+        source = f"{span.topic}/{span.partition}"
+        if not is_open:
+            self.counts["ahead"] += 1
+            return
+        if record.offset <= self.watermarks.get(source, -1):
+            self.counts["repeated"] += 1
+            return
+        self._advance(source, record.offset)
+        event = decode(span.topic, record.value)
+        outputs = Outputs("rejected", event) if isinstance(event, Fault) else self.engine.apply(event)
+        self.counts[outputs.status] += 1
+        if outputs.fault is not None:
+            reject = live_reject(span.topic, span.partition, record.offset, "detect", outputs.fault, record.value)
+            said.append(Said(REJECTS, position, entry_of(reject, self._headers(position))))
+        if outputs.alerts or outputs.risks:
+            self._say(position, outputs, said)
+
+    def _say(self, position: Position, outputs: Outputs, said: list[Said]) -> None:
+        offset, index, number = position
+        for alert in outputs.alerts:
+            said.append(self._message(ALERTS, Position(offset, index, number), alert.alert_id, alert))
+            number += 1
+        for risk in outputs.risks:
+            said.append(self._message(LOAN_RISK, Position(offset, index, number), risk.loan_id, risk))
+            number += 1
+
+    def _message(self, topic: str, position: Position, key: str, value: Alert | LoanRisk) -> Said:
+        return Said(topic, position, Entry(key.encode(), encode(value), self._headers(position)))
+
+    def _headers(self, position: Position) -> tuple[tuple[str, bytes], ...]:
+        return ((POSITION_HEADER, str(position).encode()), self._header)
+
+    def _advance(self, source: str, offset: int) -> None:
+        if offset > self.watermarks.get(source, -1):
+            self.watermarks[source] = offset
+
+
+def _tick(event_time_ms: int) -> Tick:
+    return Tick(event_time=_EPOCH + timedelta(milliseconds=event_time_ms))
+
+
+def generation_of(engine_version: str, configuration: Configuration) -> str:
+    """What a checkpoint and everything published is marked with: who folded, under which configuration."""
+    return f"{engine_version}-{configuration.digest()}"
