@@ -49,6 +49,14 @@ class _Room:
         return not self.is_over
 
 
+def _taken(queue: deque[SourceRecord], until: int, room: _Room) -> list[SourceRecord]:
+    """Off the queue's front, as far as order and room go."""
+    taken: list[SourceRecord] = []
+    while queue and queue[0].order <= until and room.holds(len(queue[0].value)):
+        taken.append(queue.popleft())
+    return taken
+
+
 class Lane:
     """Buffers and merges the records of one lane.
 
@@ -92,8 +100,7 @@ class Lane:
             queue, until = self._first()
             if queue is None or not self._may_go(queue[0], now_ms, at_end):
                 break
-            while len(queue) and queue[0].order <= until and room.holds(len(queue[0].value)):
-                ready.append(queue.popleft())
+            ready += _taken(queue, until, room)
         return self._note(ready)
 
     def waits_until_ms(self) -> int | None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import logging
 import os
 import time
+import uuid
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 import faust
@@ -48,6 +50,7 @@ class Worker:
         self.settings = settings
         self.roles = roles
         live = settings.live
+        self.worker_id = worker_id_of(Path(live.detect.state_dir))
         self.guard = PauseGuard(live.kafka.session_timeout_ms)
         fault_points = FaultPoints.from_environment()
         self.log = KafkaLog(clients, live.kafka.prefix)
@@ -85,8 +88,12 @@ class Worker:
         take: Callable[[TP, list[Any]], Awaitable[None]],
         tasks: list[Callable[[], Awaitable[None]]],
     ) -> BatchApp:
-        app = BatchApp(topic_name(self.settings.live.kafka.prefix, group), stage, **faust_settings(self.settings.live))
-        names = [topic_name(self.settings.live.kafka.prefix, topic) for topic in topics]
+        prefix = self.settings.live.kafka.prefix
+        member = f"{self.worker_id}-{group}"
+        app = BatchApp(
+            topic_name(prefix, group), stage, consumer_group_instance_id=member, **faust_settings(self.settings.live)
+        )
+        names = [topic_name(prefix, topic) for topic in topics]
         for name in names:
             self._agent(app, name, take)
         for task in (*tasks, self.guard.beat):
@@ -162,6 +169,15 @@ def describe(error: BaseException) -> str:
     """An error in a sentence for the log."""
     text = str(error) or "no further word"
     return text if isinstance(error, EXPECTED) else f"{type(error).__name__}: {text}"
+
+
+def worker_id_of(state_dir: Path) -> str:
+    """What tells this worker from others, also after a crash: the broker lets it have its partitions back at once."""
+    file = state_dir / "worker-id"
+    if not file.exists():
+        state_dir.mkdir(parents=True, exist_ok=True)
+        file.write_text(uuid.uuid4().hex, encoding="ascii")
+    return file.read_text(encoding="ascii").strip()
 
 
 def clock_ms() -> int:
