@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -44,6 +45,7 @@ class IntakeStage:
         self.lanes: dict[int, Intake] = {}
         self.past: Counter[str] = Counter()  # counts of lanes that are no longer ours
         self.writing = asyncio.Lock()
+        self.progress_at = time.monotonic()
         self.last_batch_ms: dict[tuple[int, str], int] = {}
 
     # --- what the consumer asks ---------------------------------------------------------------------------------------
@@ -107,15 +109,14 @@ class IntakeStage:
                 for number, lane in list(self.lanes.items()):
                     self.guard.check()
                     went += await lane.step(self.clock_ms(), lambda topic, number=number: self._at_end(number, topic))  # type: ignore[misc]
+            if went or not self.waiting:
+                self.progress_at = time.monotonic()
             await asyncio.sleep(0 if went else IDLE_WAIT_S)
 
     @property
     def counts(self) -> Counter[str]:
-        """Of all lanes this worker ever had; records that wait are in no count."""
-        total = self.past + sum((lane.counts for lane in self.lanes.values()), Counter())
-        total["duplicate"] += sum(lane.lane.duplicates for lane in self.lanes.values())
-        total["unordered"] += sum(lane.lane.unordered for lane in self.lanes.values())
-        return total
+        """Of all lanes this worker ever had: ``in = journalled + rejected + duplicate + unwritten + waiting``."""
+        return sum((_counts_of(lane) for lane in self.lanes.values()), Counter(self.past))
 
     @property
     def waiting(self) -> int:
@@ -137,7 +138,10 @@ class IntakeStage:
     def _retire(self, numbers: set[int]) -> None:
         for number in numbers & set(self.lanes):
             lane = self.lanes.pop(number)
-            self.past += lane.counts
-            self.past["duplicate"] += lane.lane.duplicates
-            self.past["unordered"] += lane.lane.unordered
-            self.past["dropped_unwritten"] += lane.lane.buffered
+            self.past += _counts_of(lane)
+            self.past["unwritten"] += lane.lane.buffered  # the next owner reads them again
+
+
+def _counts_of(lane: Intake) -> Counter[str]:
+    merged = lane.lane
+    return lane.counts + Counter({"in": merged.taken, "duplicate": merged.duplicates, "unordered": merged.unordered})

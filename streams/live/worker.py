@@ -22,10 +22,13 @@ from streams.live.checkpoint import StateError
 from streams.live.detect_stage import DetectStage, Trimmed
 from streams.live.fault_points import FaultPoints
 from streams.live.fold import generation_of
+from streams.live.health import HealthCheck
 from streams.live.intake import Route
 from streams.live.intake_stage import IntakeStage
 from streams.live.journal import NotAPage
 from streams.live.kafka_log import KafkaLog
+from streams.live.metrics import Collector
+from streams.live.monitor import Monitor
 from streams.live.names import DETECT_GROUP, INTAKE_GROUP, JOURNAL, SOURCES, topic_name
 from streams.live.pause_guard import PausedTooLong, PauseGuard
 from streams.live_settings import LiveSettings
@@ -57,6 +60,10 @@ class Worker:
         generation = generation_of(ENGINE_VERSION, settings.engine)
         self.intake = IntakeStage(self.log, route, books, live, clock_ms, fault_points, self.guard)
         self.detect = DetectStage(self.log, settings.engine, generation, live, fault_points, self.guard)
+        intake_or_none = self.intake if "intake" in roles else None
+        detect_or_none = self.detect if "detect" in roles else None
+        health = HealthCheck(intake_or_none, detect_or_none, self.guard, live)
+        self.monitor = Monitor(Collector(intake_or_none, detect_or_none), health, live.metrics)
         self.apps: list[BatchApp] = []
         if "intake" in roles:
             self.apps.append(self._app(INTAKE_GROUP, self.intake, SOURCES, self.intake.take, [self.intake.work]))
@@ -67,6 +74,7 @@ class Worker:
 
     def run(self) -> None:
         """Run until told to stop; does not return when something fails."""
+        self.monitor.start()
         try:
             _FaustWorker(self).execute_from_commandline()
         except SystemExit as leaving:
