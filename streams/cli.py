@@ -9,6 +9,7 @@ import typer
 
 from streams.commands import files
 from streams.commands.leaving import EXIT_CODES
+from streams.commands.topics import topics
 
 app = typer.Typer(
     help="Follows loan money through account transactions and alerts on misuse.",
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 for command in files.COMMANDS:
     app.command(epilog=EXIT_CODES)(command)
+app.add_typer(topics, name="topics")
 
 
 def _show_version(asked: bool) -> None:
