@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from streams.commands import files
+from streams.commands import files, worker
 from streams.commands.leaving import EXIT_CODES
 from streams.commands.topics import topics
 
@@ -18,7 +18,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in files.COMMANDS:
+for command in (*files.COMMANDS, *worker.COMMANDS):
     app.command(epilog=EXIT_CODES)(command)
 app.add_typer(topics, name="topics")
 

@@ -15,7 +15,7 @@ from faust.types import TP
 
 from detectors.configuration import Configuration
 from streams.live.batches import BatchConsumer
-from streams.live.checkpoint import Checkpointer, CheckpointFailed, CheckpointFile, Saved
+from streams.live.checkpoint import Checkpointer, CheckpointFailed, CheckpointFile, OtherGeneration, Saved
 from streams.live.detect import Detect, RawPage, published_positions
 from streams.live.fault_points import FaultPoints
 from streams.live.fold import BookFold
@@ -55,9 +55,10 @@ class DetectStage:
 
     def __init__(
         self, log: Log, configuration: Configuration, generation: str, settings: LiveSettings,
-        fault_points: FaultPoints, guard: PauseGuard,
+        fault_points: FaultPoints, guard: PauseGuard, *, new_generation: bool = False,
     ) -> None:  # fmt: skip
         self.log = log
+        self.new_generation = new_generation
         self.configuration = configuration
         self.generation = generation
         self.settings = settings
@@ -161,7 +162,7 @@ class DetectStage:
         at_work = self.books.get(book)
         if at_work is None:
             file = CheckpointFile(Path(self.settings.detect.state_dir) / f"book-{book}.sqlite", self.generation)
-            fold = file.load(self.configuration, book) or BookFold(book, self.configuration, self.generation)
+            fold = self._load(file, book) or BookFold(book, self.configuration, self.generation)
             at_work = self.books[book] = BookAtWork(Detect(fold, self.log, {}, self.fault_points), file)
         fold = at_work.detect.fold
         if fold.next_offset < begin:
@@ -170,6 +171,17 @@ class DetectStage:
                 "lies between was deleted by the journal's retention: restore a newer state folder or published snapshot"
             )
         at_work.detect.published = await published_positions(self.log, book)
+
+    def _load(self, file: CheckpointFile, book: int) -> BookFold | None:
+        try:
+            return file.load(self.configuration, book)
+        except OtherGeneration:
+            if not self.new_generation:
+                raise
+        aside = file.path.with_suffix(f".before-{self.generation}.sqlite")
+        logger.warning("book %d: the state of another generation is now %s; the journal is folded anew", book, aside)
+        file.path.replace(aside)
+        return None
 
     async def _give_up(self, book: int) -> None:
         at_work = self.books.pop(book)
