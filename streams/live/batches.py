@@ -88,6 +88,13 @@ class BatchConsumer(Consumer):
         await super().on_partitions_revoked(revoked)
         self.stage.revoked({TP(*tp) for tp in revoked})
 
+    @property
+    def has_joined(self) -> bool:
+        """Whether the group has given us an assignment, be it an empty one."""
+        consumer = self._thread._consumer
+        subscription = consumer._subscription.subscription if consumer is not None else None
+        return subscription is not None and subscription.assignment is not None
+
     def end_and_position(self, tp: TP) -> tuple[int | None, int | None]:
         """The partition's end as the last fetch saw it, and from where the next one reads; None while not known."""
         consumer = self._thread._consumer

@@ -39,31 +39,29 @@ class HealthCheck:
         self.clock = clock
         self.stalled_s_max = settings.kafka.session_timeout_ms / 1000 * 2
         self.checkpoint_s_max = settings.detect.checkpoint_interval_ms / 1000 * CHECKPOINTS_MISSED_MAX
-        self.assigned_at: dict[int, float] = {index: clock() for index in range(len(self.stages))}
+        self.joined_at = [clock() for _ in self.stages]
 
     def live(self) -> Health:
-        """Not live: restart the process. The event loop stands still, or no partition has come for two session timeouts."""
+        """Not live: restart the process. The event loop stands still, or the group has not had us for two session timeouts."""
         reasons = []
         if (silent_s := self.clock() - self.guard.last) > BEAT_SILENT_S_MAX:
             reasons.append(f"the event loop has not run for {silent_s:.0f} s")
         for index, stage in enumerate(self.stages):
-            if self._is_assigned(stage):
-                self.assigned_at[index] = self.clock()
-            elif (alone_s := self.clock() - self.assigned_at[index]) > self.stalled_s_max:
-                reasons.append(f"{_name(stage)} has had no partition for {alone_s:.0f} s")
+            if stage.consumer is not None and stage.consumer.has_joined:
+                self.joined_at[index] = self.clock()
+            elif (alone_s := self.clock() - self.joined_at[index]) > self.stalled_s_max:
+                reasons.append(f"{_name(stage)} is no member of its consumer group, for {alone_s:.0f} s now: see the log")
         return Health(tuple(reasons))
 
     def ready(self) -> Health:
-        """Not ready: it runs but does not do its work (yet)."""
+        """Not ready: it runs but does not do its work (yet). A stand-by without partitions is ready."""
         reasons = list(self.live().reasons)
-        reasons += [f"{_name(stage)} has no partition yet" for stage in self.stages if not self._is_assigned(stage)]
+        for stage in self.stages:
+            if stage.consumer is None or not stage.consumer.has_joined:
+                reasons.append(f"{_name(stage)} has no assignment from its consumer group yet")
         reasons += self._intake_stalled() if self.intake is not None else []
         reasons += self._detect_stalled(self.detect) if self.detect is not None else []
         return Health(tuple(reasons))
-
-    @staticmethod
-    def _is_assigned(stage: IntakeStage | DetectStage) -> bool:
-        return bool(stage.lanes if isinstance(stage, IntakeStage) else stage.books)
 
     def _intake_stalled(self) -> Sequence[str]:
         assert self.intake is not None

@@ -5,6 +5,7 @@ Two apps, so two consumer groups: the roles can be split over processes and each
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
@@ -40,8 +41,14 @@ DELIVERY_TIMEOUT_MS = 60_000
 """How long a broker may be away before an append fails and the process ends."""
 
 BATCHES_BUFFERED_MAX = 4
+
+
+class NotWorking(Exception):
+    """The worker runs and cannot do its work."""
+
+
 WORLD_FAILED = 1
-EXPECTED = (PausedTooLong, Trimmed, NotAPage, StateError)
+EXPECTED = (NotWorking, PausedTooLong, Trimmed, NotAPage, StateError)
 """What the world may do; the message says what to do. Anything else is told with its traceback."""
 
 logger = logging.getLogger("fundtrail")
@@ -62,15 +69,15 @@ class Worker:
         self.guard = PauseGuard(live.kafka.session_timeout_ms)
         fault_points = FaultPoints.from_environment()
         self.log = KafkaLog({**connection.for_aiokafka(), "request_timeout_ms": DELIVERY_TIMEOUT_MS}, live.kafka.prefix)
-        generation = generation_of(ENGINE_VERSION, settings.engine)
+        self.generation = generation_of(ENGINE_VERSION, settings.engine)
         self.intake = IntakeStage(self.log, route, books, live, clock_ms, fault_points, self.guard)
         self.detect = DetectStage(
-            self.log, settings.engine, generation, live, fault_points, self.guard, new_generation=new_generation
+            self.log, settings.engine, self.generation, live, fault_points, self.guard, new_generation=new_generation
         )
         intake_or_none = self.intake if "intake" in roles else None
         detect_or_none = self.detect if "detect" in roles else None
-        health = HealthCheck(intake_or_none, detect_or_none, self.guard, live)
-        self.monitor = Monitor(Collector(intake_or_none, detect_or_none), health, live.metrics)
+        self.health = HealthCheck(intake_or_none, detect_or_none, self.guard, live)
+        self.monitor = Monitor(Collector(intake_or_none, detect_or_none), self.health, live.metrics)
         self.apps: list[BatchApp] = []
         if "intake" in roles:
             self.apps.append(self._app(INTAKE_GROUP, self.intake, SOURCES, self.intake.take, [self.intake.work]))
@@ -82,6 +89,12 @@ class Worker:
     def run(self) -> None:
         """Run until told to stop; does not return when something fails."""
         self.monitor.start()
+        live = self.settings.live
+        logger.warning(
+            "%s on %s (prefix %r), generation %s, state in %s; metrics at %s",
+            " and ".join(self.roles), self.connection.servers, live.kafka.prefix, self.generation, live.detect.state_dir,
+            self.monitor.address,
+        )  # fmt: skip
         try:
             _FaustWorker(self).execute_from_commandline()
         except SystemExit as leaving:
@@ -109,7 +122,7 @@ class Worker:
         names = [topic_name(prefix, topic) for topic in topics]
         for name in names:
             self._agent(app, name, take)
-        for task in (*tasks, self.guard.beat):
+        for task in (*tasks, self.guard.beat, self._watch):
             app.task(self._guarded(task))
         app.on_before_shutdown.connect(self._shutdown, weak=False)  # type: ignore[arg-type]
         return app
@@ -153,6 +166,13 @@ class Worker:
 
         run.__name__ = getattr(task, "__name__", "task")
         return run
+
+    async def _watch(self) -> None:
+        """End the process when its group will not have it: Faust would live on without ever reading a record."""
+        while True:
+            await asyncio.sleep(1)
+            if lost := self.health.live().reasons:
+                raise NotWorking(f"{'; '.join(lost)}. Mend what the log names, or start it again")
 
     async def _shutdown(self, app: Any, **_: Any) -> None:
         if app.stage is self.detect:
