@@ -111,7 +111,11 @@ def partition_mistakes(partitions: Mapping[str, int]) -> list[str]:
 
 
 def present_topics(admin: KafkaAdminClient, prefix: str, names: Iterable[str] = TOPICS) -> dict[str, Topic]:
-    """Those of the topics that the broker has, by name without prefix, with all of their settings."""
+    """Those of the topics that the broker has, by name without prefix, with all of their settings.
+
+    Raises:
+        BrokerTrouble: it does not tell us their settings.
+    """
     from kafka.admin import ConfigResource, ConfigResourceType
 
     there = {topic["name"]: topic["partitions"] for topic in described(admin, prefix, names)}
@@ -119,6 +123,11 @@ def present_topics(admin: KafkaAdminClient, prefix: str, names: Iterable[str] = 
         return {}
     resources = [ConfigResource(ConfigResourceType.TOPIC, full) for full in there]
     configs = admin.describe_configs(resources, config_filter="all")["topic"]
+    hidden = [full for full in there if "cleanup.policy" not in configs.get(full, {})]
+    if hidden:
+        raise BrokerTrouble(
+            f"the broker does not tell us the settings of {', '.join(hidden)}: grant this user DescribeConfigs."
+        )
     return {
         full[len(prefix) :]: Topic(
             full[len(prefix) :],
