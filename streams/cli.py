@@ -9,6 +9,7 @@ import typer
 
 from streams.commands import files
 from streams.commands.leaving import EXIT_CODES
+from streams.commands.load import load
 from streams.commands.topics import topics
 
 app = typer.Typer(
@@ -18,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in files.COMMANDS:
+for command in (*files.COMMANDS, load):
     app.command(epilog=EXIT_CODES)(command)
 app.add_typer(topics, name="topics")
 
