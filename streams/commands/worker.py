@@ -44,6 +44,3 @@ def worker(
         settings = settings_of(config)
         settings = with_arguments(settings, prefix=prefix, state_dir=state_dir, port=port)
         start_worker(settings, roles, bootstrap, new_generation=new_generation)
-
-
-COMMANDS = (worker,)
