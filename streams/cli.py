@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from streams.commands import files
+from streams.commands import diff, files
 from streams.commands.leaving import EXIT_CODES
 
 app = typer.Typer(
@@ -17,7 +17,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in files.COMMANDS:
+for command in (*files.COMMANDS, *diff.COMMANDS):
     app.command(epilog=EXIT_CODES)(command)
 
 

@@ -15,7 +15,7 @@ from streams.commands.leaving import DONE, STOPPED_AT_REJECT, WORLD_FAILED, WRON
 from tests.unit.feed_sample import jsonl, misused_loans, transfer, write
 
 RUNNER = CliRunner()
-COMMANDS = ("replay", "simulate", "explain", "report", "convert", "evaluate")
+COMMANDS = ("replay", "simulate", "explain", "report", "convert", "evaluate", "diff")
 
 
 def run(*arguments: object) -> tuple[int, str, str]:
