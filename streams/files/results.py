@@ -22,15 +22,20 @@ SEVERITIES = get_args(Severity)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Records(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Counts of records: ``read = applied + rejected + duplicate + repeated + ahead``."""
+class Records(msgspec.Struct, frozen=True):
+    """Counts of records: ``read = applied + rejected + duplicate``."""
 
     read: int
     applied: int
     rejected: int
     duplicate: int
-    repeated: int | None = None  # only of a journal: written again by a writer that crashed
-    ahead: int | None = None  # only of a journal: from a writer that had lost its partition
+
+
+class JournalRecords(Records, frozen=True):
+    """Counts of a journal's records: ``read = applied + rejected + duplicate + repeated + ahead``."""
+
+    repeated: int  # written again by a writer that had crashed
+    ahead: int  # from a writer that had lost its partition to another
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
