@@ -34,6 +34,9 @@ from detectors.risk import risk_of
 from detectors.tracer import DAY_MS, LENDER_ACCOUNT, LOAN_REPAYMENT, Movement, Parcel, Tracer
 from detectors.typologies import TYPOLOGIES
 
+ENGINE_VERSION = "1"
+"""Changes whenever the same events may lead to other outputs; a checkpoint of another version is not folded on."""
+
 SNAPSHOT_VERSION = 1
 SWEEP_MS = 60_000
 """How often, in event time, the fold looks for what is due or old."""

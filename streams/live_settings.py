@@ -25,9 +25,9 @@ class IntakeSettings(Struct, frozen=True, forbid_unknown_fields=True):
     decoder: str = "json"
     page_records_max: int = 500
     page_bytes_max: int = 512_000  # must stay below the journal topic's max.message.bytes
-    linger_ms: int = 20  # how long a record waits for company, and for earlier records of other topics
-    order_wait_ms_max: int = 5_000  # how long a record waits for a topic that is known to hold records not yet fetched
-    buffered_records_max: int = 50_000  # beyond it, intake stops fetching
+    linger_ms: int = 25  # how long a record waits for company, and for earlier records of other topics
+    order_wait_ms_max: int = 30_000  # how long a record waits for a topic that is known to hold records not yet fetched
+    buffered_records_max: int = 20_000  # of one topic; beyond it, intake stops fetching the topic
     tick_idle_ms: int = 60_000  # after so long without records a live stream's time moves on with the clock
     tick_lag_ms_max: int = 3_600_000  # a stream further behind the clock than this is history: it gets no ticks
 

@@ -1,0 +1,159 @@
+"""A Faust consumer that hands over what one fetch brought of a partition as one message, and commits what it is told to.
+
+Faust spends four asyncio tasks on each message. Where records are small and many, as on source topics, that costs several
+times what the records themselves do. Here a *batch* (all records of one partition that a fetch has brought) travels
+through Faust's channels and agents as a single event; groups, rebalances, agents and the worker stay Faust's.
+
+Offsets are not committed by acknowledging events but by asking the *stage*, who knows what is durable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, ClassVar, Protocol, cast
+
+import faust
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
+from faust.types import TP, Message
+from faust.types.tuples import ConsumerMessage
+
+FETCH_WAIT_MS_MAX = 20
+"""How long the broker may hold a fetch that finds nothing. aiokafka has one fetch under way per broker, so that a quiet
+topic's fetch holds up the busy ones for that long."""
+
+
+class Stage(Protocol):
+    """What the consumer asks of whoever works on the batches."""
+
+    consumer: BatchConsumer | None
+
+    async def assigned(self, committed: Mapping[TP, int | None]) -> Mapping[TP, int]:
+        """These partitions are ours now, with what the group has committed; returns from where to read them instead."""
+
+    def revoked(self, partitions: set[TP]) -> None:
+        """These partitions are no longer ours."""
+
+    async def committable(self) -> Mapping[TP, int]:
+        """The offsets up to which everything is durable: the first one still needed, per partition."""
+
+
+class BatchThread(AIOKafkaConsumerThread):
+    """aiokafka's consumer in its thread."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS_MAX
+        return consumer
+
+
+class BatchConsumer(Consumer):
+    """Delivers batches; leaves the rest of Faust's consumer as it is."""
+
+    stage: Stage  # set by the app before it starts
+
+    def _new_consumer_thread(self) -> BatchThread:
+        return BatchThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
+        """One message per partition and fetch: its value is the list of records, its offset the last one's."""
+        records, active = await self._wait_next_records(timeout)
+        generation = self.app.consumer_generation_id
+        if not records or self.should_stop:
+            return
+        for tp, batch in records.items():
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                return
+            if batch and (active is None or tp in active):
+                yield tp, self._batch_message(tp, batch)
+
+    def _batch_message(self, tp: TP, batch: list[Any]) -> ConsumerMessage:
+        last = batch[-1]
+        return ConsumerMessage(
+            tp.topic, tp.partition, last.offset, last.timestamp / 1000, last.timestamp_type, [], None, cast(Any, batch),
+            None, 0, 0, tp, generation_id=self.app.consumer_generation_id,
+        )  # fmt: skip
+
+    async def perform_seek(self) -> None:
+        """Ask the stage where to read on, before anything flows."""
+        committed = await self.seek_to_committed()
+        positions = dict(await self.stage.assigned({TP(*tp): _offset(committed.get(tp)) for tp in self.assignment()}))
+        self._committed_offset.update({tp: _offset(committed.get(tp)) for tp in self.assignment()})
+        if positions:
+            await self.seek_wait(positions)
+        for tp in self.assignment():
+            self._read_offset[tp] = positions.get(TP(*tp))
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Commit what is durable, then let go."""
+        await super().on_partitions_revoked(revoked)
+        self.stage.revoked({TP(*tp) for tp in revoked})
+
+    def end_and_position(self, tp: TP) -> tuple[int | None, int | None]:
+        """The partition's end as the last fetch saw it, and from where the next one reads; None while not known."""
+        consumer = self._thread._consumer
+        subscription = consumer._subscription.subscription if consumer is not None else None
+        assignment = subscription.assignment if subscription is not None else None
+        if assignment is None or tp not in assignment.tps:
+            return None, None
+        state = assignment.state_value(tp)
+        return state.highwater, state._position
+
+    def track_message(self, message: Message) -> None:
+        """Nothing to track: the stage knows what is done."""
+
+    def ack(self, message: Message) -> bool:
+        """Nothing to acknowledge: the stage knows what is done."""
+        return False
+
+    async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Commit what the stage says is durable."""
+        ours = {TP(*tp) for tp in self.assignment()}
+        offsets = {
+            tp: offset
+            for tp, offset in (await self.stage.committable()).items()
+            if tp in ours and offset > (self._committed_offset.get(tp) or 0)
+        }
+        return bool(offsets) and await self._commit_offsets(offsets)
+
+
+class BatchTransport(Transport):
+    """The transport whose consumers deliver batches."""
+
+    Consumer: ClassVar[type[BatchConsumer]] = BatchConsumer
+
+
+class BatchSchema(faust.Schema[Any, Any]):
+    """Leaves a batch as it is; the stage decodes."""
+
+    def loads_key(self, app: Any, message: Message, **_: Any) -> Any:
+        """Batches have no key."""
+        return None
+
+    def loads_value(self, app: Any, message: Message, **_: Any) -> Any:
+        """The records."""
+        return message.value
+
+
+class BatchApp(faust.App):
+    """A Faust app whose agents receive batches, for one stage."""
+
+    def __init__(self, name: str, stage: Stage, **settings: Any) -> None:
+        super().__init__(name, **settings)
+        self.stage = stage
+
+    def _new_transport(self) -> Any:
+        return BatchTransport(self.conf.broker_consumer, self)
+
+    def _new_consumer(self) -> Any:
+        consumer = cast(BatchConsumer, super()._new_consumer())
+        consumer.stage = self.stage
+        self.stage.consumer = consumer
+        return consumer
+
+    def batch_topic(self, name: str) -> Any:
+        """A topic whose events are batches; it is never created from here."""
+        return self.topic(name, schema=BatchSchema(), acks=False, internal=False, allow_empty=True)
+
+
+def _offset(committed: int | None) -> int | None:
+    return committed if committed is not None and committed >= 0 else None

@@ -1,0 +1,93 @@
+"""Detect: one book's pages are folded, what follows is published, the state is made durable.
+
+The steps, numbered as in docs/architecture.md (intake has 1 to 4):
+
+5. fold pages;
+6. append what follows from them, and wait until the broker has it;
+7. write a checkpoint of the state behind these pages;
+8. only once it is durable is the journal's offset committable.
+
+A crash before 7 is done folds the same pages again from the checkpoint before. The same outputs follow, at the same
+positions; those up to the last position found in the output partitions at the start are not published again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from streams.live.fault_points import FaultPoints
+from streams.live.fold import BookFold, Said
+from streams.live.journal import Position, decode_page
+from streams.live.log import Log
+from streams.live.names import ALERTS, LOAN_RISK, OUTPUTS, POSITION_HEADER
+
+ONCE = (ALERTS, LOAN_RISK)
+"""Topics whose partitions only the book's detect writes to, in the order of positions: their tail says how far it came.
+Rejects are keyed by their source coordinates instead: a repeated one replaces the first."""
+
+TAIL_MESSAGES = 1
+
+
+class RawPage(NamedTuple):
+    """A journal message."""
+
+    offset: int
+    value: bytes
+
+
+class Detect:
+    """One book at work. ``published``: per output topic, the last position that stands in its partition."""
+
+    def __init__(self, fold: BookFold, log: Log, published: dict[str, Position], fault_points: FaultPoints) -> None:
+        self.fold = fold
+        self.log = log
+        self.published = published
+        self.fault_points = fault_points
+        self.withheld = 0  # outputs recognised as published before
+        self.sent = 0
+
+    async def take(self, pages: Sequence[RawPage]) -> None:
+        """Fold these pages and publish what follows."""
+        await self.publish(self.fold_pages(pages))
+
+    def fold_pages(self, pages: Sequence[RawPage]) -> list[Said]:
+        """Step 5. What follows must be published before the next pages are folded."""
+        said: list[Said] = []
+        for page in pages:
+            said += self.fold.fold(page.offset, decode_page(page.value))
+        self.fault_points.reach("detect.folded")
+        return said
+
+    async def publish(self, said: list[Said]) -> None:
+        """Step 6."""
+        for topic in OUTPUTS:
+            entries = [message.entry for message in said if message.topic == topic and self._is_news(message)]
+            if entries:
+                await self.log.append(topic, self.fold.book, entries)
+                self.sent += len(entries)
+        if said:
+            self.fault_points.reach("detect.published")
+
+    def _is_news(self, message: Said) -> bool:
+        last = self.published.get(message.topic)
+        if last is not None and message.position <= last:
+            self.withheld += 1
+            return False
+        return True
+
+
+async def published_positions(log: Log, book: int) -> dict[str, Position]:
+    """How far the output partitions of a book have come, as their last messages say."""
+    found: dict[str, Position] = {}
+    for topic in ONCE:
+        positions = [
+            position for stored in await log.tail(topic, book, TAIL_MESSAGES) for position in _positions(stored.headers)
+        ]
+        if positions:
+            found[topic] = max(positions)
+    return found
+
+
+def _positions(headers: Sequence[tuple[str, bytes]]) -> list[Position]:
+    return [Position.parse(value) for name, value in headers if name == POSITION_HEADER]
