@@ -8,10 +8,10 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 LOCK := requirements.lock
 
-.PHONY: help setup demo test layout lint format types schemas bench ci lock clean
+.PHONY: help setup demo test broker broker-jars layout lint format types schemas bench ci lock clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 setup: $(READY)  ## make .venv from the lock, with fundtrail in it
 	@echo "setup: $(VENV) is ready"
@@ -38,6 +38,12 @@ demo: $(READY)  ## make up a small bank, replay it, show the alerts, explain one
 
 test: $(READY)  ## every test
 	@$(PY) -m pytest -q -n $(WORKERS)
+
+broker: $(READY)  ## only the tests that meet a real Kafka (Java 17 and Maven, or Docker, or KAFKA_BOOTSTRAP_SERVERS)
+	@$(PY) -m pytest -q -n $(WORKERS) tests/broker
+
+broker-jars: $(READY)  ## fetch the real Kafka of the tests, once
+	@$(PY) -W ignore -m tests.broker.jars
 
 layout: $(READY)  ## only the tests of the house: import direction, purity, documents, schemas
 	@$(PY) -m pytest -q tests/layout
