@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
 import msgspec
 
 from detectors.configuration import Configuration
+from detectors.engine import ENGINE_VERSION
 
 RULE_SETS = "rule_sets"
 ABSENT = "(absent)"
@@ -18,7 +18,7 @@ ABSENT = "(absent)"
 class Effective(msgspec.Struct, frozen=True, kw_only=True):
     """The contents of configuration.json: shipped values and the file's together, as the fold used them."""
 
-    fundtrail_version: str
+    engine_version: str
     configuration_digest: str
     configuration: dict[str, Any]
 
@@ -34,7 +34,7 @@ class KeyDifference(NamedTuple):
 def effective(configuration: Configuration) -> Effective:
     """What a run under this configuration states of itself."""
     plain = msgspec.to_builtins(configuration, order="deterministic")
-    return Effective(fundtrail_version=_version(), configuration_digest=configuration.digest(), configuration=plain)
+    return Effective(engine_version=ENGINE_VERSION, configuration_digest=configuration.digest(), configuration=plain)
 
 
 def effective_json(configuration: Configuration) -> bytes:
@@ -63,10 +63,3 @@ def _flat(place: str, value: Any) -> Iterator[tuple[str, Any]]:
         return
     for name, inner in value.items():
         yield from _flat(f"{place}.{name}" if place else str(name), inner)
-
-
-def _version() -> str:
-    try:
-        return version("fundtrail")
-    except PackageNotFoundError:
-        return "(not installed)"

@@ -84,8 +84,8 @@ def _other_grounds(a: Run, b: Run) -> Iterator[str]:
         same = "the same counts of records" if a.records == b.records else f"records {shown(a.records)} -> {shown(b.records)}"
         yield f"  {same}"
     if a.effective is not None and b.effective is not None:
-        versions = a.effective.fundtrail_version, b.effective.fundtrail_version
-        yield f"  version {versions[0]}" + (f" -> {versions[1]}" if versions[0] != versions[1] else " on both sides")
+        versions = a.effective.engine_version, b.effective.engine_version
+        yield f"  engine version {versions[0]}" + (f" -> {versions[1]}" if versions[0] != versions[1] else " on both sides")
 
 
 def _total_lines(difference: Difference) -> Iterator[str]:
@@ -141,12 +141,12 @@ def _head(alert: Alert) -> str:
 
 
 def _run_data(run: Run) -> dict[str, Any]:
-    version = run.effective.fundtrail_version if run.effective is not None else None
+    version = run.effective.engine_version if run.effective is not None else None
     return {
         "name": run.name,
         "alerts": len(run.alerts),
         "configuration_digest": run.digest,
-        "fundtrail_version": version,
+        "engine_version": version,
         "records": dict(run.records),
     }
 
