@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from streams.commands import diff, files
+from streams.commands import diff, files, rejects
 from streams.commands.leaving import EXIT_CODES
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 for command in (*files.COMMANDS, *diff.COMMANDS):
     app.command(epilog=EXIT_CODES)(command)
+app.add_typer(rejects.app, name="rejects")
 
 
 def _show_version(asked: bool) -> None:

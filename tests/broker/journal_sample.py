@@ -40,7 +40,7 @@ def in_order(folder: Path) -> list[Source]:
     rows, rejects = read_all(folder)
     assert not rejects
     topics = {"LoanDisbursement": "loan-disbursements", "AccountTransaction": "account-transactions"}
-    return [Source(topics[type(row[5]).__name__], bytes(row[6])) for row in rows]
+    return [Source(topics[type(row[5]).__name__], row[6]) for row in rows if isinstance(row[6], bytes)]
 
 
 def pages(sources: Sequence[Source], page_records: int = 40, after: Counter[str] | None = None) -> list[Page]:
