@@ -162,7 +162,8 @@ class DetectStage:
         at_work = self.books.get(book)
         if at_work is None:
             file = CheckpointFile(Path(self.settings.detect.state_dir) / f"book-{book}.sqlite", self.generation)
-            fold = self._load(file, book) or BookFold(book, self.configuration, self.generation)
+            loaded = await asyncio.get_running_loop().run_in_executor(self.folding, self._load, file, book)
+            fold = loaded or BookFold(book, self.configuration, self.generation)
             at_work = self.books[book] = BookAtWork(Detect(fold, self.log, {}, self.fault_points), file)
         fold = at_work.detect.fold
         if fold.next_offset < begin:
