@@ -92,6 +92,10 @@ class DetectStage:
         name = topic_name(self.settings.kafka.prefix, JOURNAL)
         return {TP(name, book): at_work.durable for book, at_work in self.books.items()}
 
+    def note(self, tp: TP) -> str:
+        """Nothing beside the offset."""
+        return ""
+
     # --- work ---------------------------------------------------------------------------------------------------------
 
     async def take(self, tp: TP, batch: list[Any]) -> None:

@@ -54,6 +54,7 @@ class IntakeStage:
         """Begin a lane for each partition number among these, behind what is committed."""
         assert self.consumer is not None
         begins = await self.consumer.earliest_offsets(*committed)
+        notes = await self.consumer.committed_notes(*committed)
         async with self.writing:
             self._retire(set(self.lanes))
             self.bare_end.clear()
@@ -63,8 +64,10 @@ class IntakeStage:
                 lane[topic_of(self.settings.kafka.prefix, tp.topic)] = self._after(offset, begins.get(tp))
             for number, offsets in after.items():
                 ordered = {topic: offsets[topic] for topic in SOURCES if topic in offsets}
+                orders = [int(note) for tp, note in notes.items() if tp.partition == number and note]
                 self.lanes[number] = Intake(
-                    number, ordered, self.log, self.route, self.books, self.settings.intake, self.fault_points
+                    number, ordered, self.log, self.route, self.books, self.settings.intake, self.fault_points,
+                    max(orders, default=None),
                 )  # fmt: skip
         return {tp: offset for tp, offset in committed.items() if offset is not None}
 
@@ -87,6 +90,11 @@ class IntakeStage:
                 for topic, offset in (await lane.committable(self.clock_ms())).items():
                     offsets[TP(topic_name(self.settings.kafka.prefix, topic), number)] = offset
         return offsets
+
+    def note(self, tp: TP) -> str:
+        """The number of the lane's last durable record, for whoever reads on."""
+        lane = self.lanes.get(tp.partition)
+        return "" if lane is None or lane.durable_order is None else str(lane.durable_order)
 
     # --- work ---------------------------------------------------------------------------------------------------------
 

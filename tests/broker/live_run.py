@@ -20,7 +20,7 @@ from streams.files.inputs import find_topic_files
 from streams.files.merge import merge
 from streams.files.readers import open_sources
 from streams.live.journal import decode_page
-from streams.live.names import ALERTS, JOURNAL, LOAN_RISK, ORDER_HEADER, REJECTS, SOURCES
+from streams.live.names import ALERTS, FOLLOWS_HEADER, JOURNAL, LOAN_RISK, ORDER_HEADER, REJECTS, SOURCES
 from streams.live.topics import create_missing, declared_topics
 
 REPOSITORY = Path(__file__).parents[2]
@@ -72,7 +72,7 @@ class LiveRun:
         sent = first
         with KafkaProducer(bootstrap_servers=self.bootstrap, acks="all", linger_ms=5, max_request_size=20 << 20) as producer:
             for topic, value in records:
-                headers = [(ORDER_HEADER, str(sent).encode())]
+                headers = [(ORDER_HEADER, str(sent).encode()), (FOLLOWS_HEADER, str(sent - 1).encode())]
                 producer.send(self.prefix + topic, value=value, headers=headers, partition=lane)
                 sent += 1
             producer.flush()
