@@ -29,7 +29,8 @@ from rich.table import Table
 
 from detectors.alert_record import Alert, LoanRisk
 from detectors.typologies import TYPOLOGIES
-from streams.files.replay import ALERTS, LOAN_RISK, Summary, replay
+from streams.files.replay import replay
+from streams.files.results import ALERTS, LOAN_RISK, Summary
 from streams.settings import load_settings
 from streams.simulate.plot import Label
 from streams.simulate.world import ORDINARY, STYLES, simulate

@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
-from streams.commands import files, worker
+from streams.commands import diff, files, rejects
 from streams.commands.leaving import EXIT_CODES
+from streams.commands.load import load
 from streams.commands.topics import topics
+from streams.commands.worker import worker
 
 app = typer.Typer(
     help="Follows loan money through account transactions and alerts on misuse.",
@@ -18,9 +20,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (*files.COMMANDS, *worker.COMMANDS):
+for command in (*files.COMMANDS, *diff.COMMANDS, load, worker):
     app.command(epilog=EXIT_CODES)(command)
 app.add_typer(topics, name="topics")
+app.add_typer(rejects.app, name="rejects")
 
 
 def _show_version(asked: bool) -> None:

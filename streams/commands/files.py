@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.commands.leaving import ConfigOption, errors_in_one_line, settings_of
+from streams.commands.reaching import BootstrapOption, instant
+from streams.commands.refold import Request, refold
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from streams.files.replay import Summary
+    from streams.files.results import Summary
 
 SEVERITY_ORDER = ("CRITICAL", "HIGH", "MEDIUM", "LOW")
 
@@ -28,13 +30,39 @@ class SourceKind(enum.StrEnum):
     laundernet = "laundernet"
 
 
+class Origin(enum.StrEnum):
+    """Where replay can read from besides files."""
+
+    kafka = "kafka"
+
+
 def replay(
-    paths: Annotated[list[Path], typer.Argument(help="Folders or files named after their topic.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for alerts, loan states, rejects and the summary.")],
+    paths: Annotated[list[Path] | None, typer.Argument(help="Folders or files named after their topic.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for alerts, loan states, rejects, summary.")] = None,
     config: ConfigOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first reject (exit code 3).")] = False,
+    origin: Annotated[Origin | None, typer.Option("--from", help="Fold the live journal instead of files.")] = None,
+    since: Annotated[
+        int | None,
+        typer.Option(parser=instant, metavar="TIME", help="Journal: write what follows from pages written then or later."),
+    ] = None,
+    until: Annotated[
+        int | None, typer.Option(parser=instant, metavar="TIME", help="Journal: stop before pages written then or later.")
+    ] = None,
+    book: Annotated[int | None, typer.Option(min=0, help="Journal: only this book; without it, all in their order.")] = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="PREFIX", help="Journal: publish to topics with this prefix instead of files.")
+    ] = None,
+    bootstrap: BootstrapOption = None,
 ) -> None:
-    """Fold topic files and write alerts.jsonl, loan-risk.jsonl, rejects.jsonl and summary.json."""
+    """Fold topic files, or the live journal, and write alerts, loan states, rejects, a summary and the configuration."""
+    if origin is not None:
+        if paths or strict or (out is None) == (to is None):
+            raise typer.BadParameter("--from kafka takes no paths and no --strict, and either --out or --to")
+        refold(Request(out, to, book, since, until, config, bootstrap), _show_summary)
+        return
+    if not paths or out is None or to is not None or book is not None or since is not None or until is not None:
+        raise typer.BadParameter("name the files and --out; --since, --until, --book and --to need --from kafka")
     with errors_in_one_line():
         from rich.console import Console
 
@@ -141,9 +169,14 @@ def evaluate(
 
 
 def _show_summary(console: Console, summary: Summary, out: Path) -> None:
+    import msgspec
+
     records = summary.records
+    counts = msgspec.structs.asdict(records)
+    read = f"{counts.pop('read'):,} read"
+    order = ("applied", "duplicate", "rejected", "repeated", "ahead")
     lines = [
-        f"{records.read:,} read: {records.applied:,} applied, {records.duplicate:,} duplicate, {records.rejected:,} rejected",
+        f"{read}: " + ", ".join(f"{counts[name]:,} {name}" for name in order if name in counts),
         f"{sum(summary.alerts.values()) - summary.withdrawn:,} alerts open, {summary.withdrawn:,} withdrawn",
         f"{summary.loans:,} loans; {summary.late:,} records late",
         f"{summary.seconds:.1f} s, {summary.records_per_second:,} records/s",

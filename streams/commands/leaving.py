@@ -12,8 +12,11 @@ import typer
 if TYPE_CHECKING:
     from streams.settings import Settings
 
-DONE, WORLD_FAILED, WRONG_USE, STOPPED_AT_REJECT = 0, 1, 2, 3
-EXIT_CODES = "Exit codes: 0 done; 1 a file, disk or broker failed; 2 wrong usage or settings; 3 --strict stopped at a reject."
+DONE, WORLD_FAILED, WRONG_USE, STOPPED_AT_REJECT, DIFFERENT = 0, 1, 2, 3, 4
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 a file, disk or broker failed; 2 wrong usage or settings; 3 --strict stopped at a reject; "
+    "4 diff found differences."
+)
 
 ConfigOption = Annotated[
     Path | None,

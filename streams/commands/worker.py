@@ -35,13 +35,12 @@ def worker(
     ] = False,
 ) -> None:
     """Run the live path: source topics to the journal, the journal to alerts, until told to stop."""
-    with errors_in_one_line():
-        from streams.live.start import start_worker, with_arguments
+    from streams.live.monitor import PortTaken
+    from streams.live.start import NotFit, start_worker, with_arguments
+    from streams.live.state_folder import StateFolderHeld
 
+    with errors_in_one_line(world_failed=(NotFit, StateFolderHeld, PortTaken)):
         roles = ("intake", "detect") if role is Role.both else (role.value,)
         settings = settings_of(config)
         settings = with_arguments(settings, prefix=prefix, state_dir=state_dir, port=port)
         start_worker(settings, roles, bootstrap, new_generation=new_generation)
-
-
-COMMANDS = (worker,)

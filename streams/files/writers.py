@@ -30,7 +30,11 @@ class JsonlWriter:
 
     def write(self, record: Any) -> None:
         """Append one record."""
-        line = encode(record) + b"\n"
+        self.write_encoded(encode(record))
+
+    def write_encoded(self, record: bytes) -> None:
+        """Append one record that is JSON already."""
+        line = record + b"\n"
         self._digest.update(line)
         self.file.write(line)
         self.records += 1

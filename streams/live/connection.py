@@ -292,7 +292,8 @@ def producer_of(connection: Connection, **arguments: Any) -> Iterator[KafkaProdu
         try:
             yield producer
         except BaseException:
-            producer.close(timeout=0)
+            producer._sender.force_close()  # close(timeout=0) gives up waiting before it comes to this
+            producer.close()
             raise
         producer.close()
 

@@ -23,8 +23,8 @@ IDLE_WAIT_S = 0.005
 """How long the lanes rest when none had anything to write."""
 
 QUIET_MS = 250
-"""A topic that has brought nothing for so long, with the consumer at its end, is at its end although its last offsets
-hold no records (the marks of transactions)."""
+"""How long the consumer must stand at a topic's end, with nothing under way, before offsets that brought no record (the marks
+of transactions) count as passed."""
 
 
 class IntakeStage:
@@ -46,7 +46,7 @@ class IntakeStage:
         self.past: Counter[str] = Counter()  # counts of lanes that are no longer ours
         self.writing = asyncio.Lock()
         self.progress_at = time.monotonic()
-        self.last_batch_ms: dict[tuple[int, str], int] = {}
+        self.bare_end: dict[TP, tuple[int, int]] = {}  # seen at an end without a record: (last offset received, since when)
 
     # --- what the consumer asks ---------------------------------------------------------------------------------------
 
@@ -56,6 +56,7 @@ class IntakeStage:
         begins = await self.consumer.earliest_offsets(*committed)
         async with self.writing:
             self._retire(set(self.lanes))
+            self.bare_end.clear()
             after: dict[int, dict[str, int]] = {}
             for tp, offset in committed.items():
                 lane = after.setdefault(tp.partition, {})
@@ -98,7 +99,6 @@ class IntakeStage:
         if lane is None or self.lanes.get(tp.partition) is not lane:
             return  # of an assignment that has ended
         now_ms = self.clock_ms()
-        self.last_batch_ms[tp.partition, topic] = now_ms
         lane.lane.offer(topic, (source_record(topic, record, now_ms) for record in batch))
 
     async def work(self) -> None:
@@ -132,8 +132,19 @@ class IntakeStage:
             return False
         if lane.received[topic] + 1 >= end:
             return True
-        quiet_ms = self.clock_ms() - self.last_batch_ms.get((number, topic), 0)
-        return position is not None and position >= end and quiet_ms >= QUIET_MS
+        return self._has_passed_marks(tp, lane.received[topic], position is not None and position >= end)
+
+    def _has_passed_marks(self, tp: TP, received: int, stands_at_end: bool) -> bool:
+        """Whether the offsets between the last record and the end hold none."""
+        assert self.consumer is not None
+        if not stands_at_end or self.consumer.fetched.get(tp, -1) > received:
+            self.bare_end.pop(tp, None)
+            return False
+        seen = self.bare_end.get(tp)
+        if seen is None or seen[0] != received:
+            self.bare_end[tp] = (received, self.clock_ms())
+            return False
+        return self.clock_ms() - seen[1] >= QUIET_MS
 
     def _retire(self, numbers: set[int]) -> None:
         for number in numbers & set(self.lanes):

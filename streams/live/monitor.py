@@ -16,7 +16,7 @@ from streams.live.metrics import Collector
 from streams.live_settings import MetricsSettings
 
 
-class PortTaken(OSError):
+class PortTaken(Exception):
     """The metrics port is in use."""
 
 

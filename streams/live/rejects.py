@@ -31,6 +31,32 @@ class LiveReject(msgspec.Struct, frozen=True, kw_only=True):
     original: str  # base64 of at most ORIGINAL_BYTES_MAX bytes; length and SHA-256 are of all
     original_length: int
     original_sha256: str
+    redriven_to: str | None = None  # topic/partition/offset it was sent to again; such a message only marks the first one
+
+    @property
+    def coordinates(self) -> str:
+        """``topic/partition/offset`` of the source."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    @property
+    def kept(self) -> bytes:
+        """As much of the original as the reject holds."""
+        return base64.b64decode(self.original)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the reject holds all of the original."""
+        return len(self.kept) == self.original_length
+
+    @property
+    def source_headers(self) -> tuple[tuple[str, bytes], ...]:
+        """The source message's headers."""
+        return tuple((name, base64.b64decode(value)) for name, value in self.headers)
+
+    @property
+    def source_key(self) -> bytes | None:
+        """The source message's key."""
+        return base64.b64decode(self.key) if self.key is not None else None
 
 
 def live_reject(
@@ -56,7 +82,7 @@ def live_reject(
 
 def entry_of(reject: LiveReject, headers: tuple[tuple[str, bytes], ...] = ()) -> Entry:
     """The message that carries a reject."""
-    return Entry(f"{reject.topic}/{reject.partition}/{reject.offset}".encode(), encode(reject), headers)
+    return Entry(reject.coordinates.encode(), encode(reject), headers)
 
 
 def _text(value: bytes) -> str:

@@ -6,11 +6,17 @@ from pathlib import Path
 
 import msgspec
 
-from streams.live.connection import Connection, admin_of, connection_of, reach
+from streams.live.connection import Connection, admin_of, connection_of
 from streams.live.names import JOURNAL
+from streams.live.preflight import STATE_WAIT_SECONDS, preflight
+from streams.live.state_folder import StateFolder
 from streams.live.topics import present_topics
 from streams.live.worker import Worker, one_book
 from streams.settings import Settings
+
+
+class NotFit(Exception):
+    """What a worker needs is not there. The message names every mistake with its remedy."""
 
 
 def start_worker(settings: Settings, roles: tuple[str, ...], bootstrap: str | None, *, new_generation: bool = False) -> None:
@@ -18,10 +24,15 @@ def start_worker(settings: Settings, roles: tuple[str, ...], bootstrap: str | No
 
     Raises:
         SettingsError: settings that cannot work.
-        BrokerTrouble: no broker, or topics that are not as they must be.
+        BrokerTrouble: no broker that answers and lets us in.
+        NotFit: topics, offsets, clocks or the state folder are not as they must be.
+        StateFolderHeld: another worker has the state folder.
     """
     connection = connection_of(settings.live.kafka, bootstrap)
-    reach(connection)
+    mistakes = preflight(settings.live, roles, connection)
+    if mistakes:
+        raise NotFit("nothing was consumed:\n" + "\n".join(f"- {mistake}" for mistake in mistakes))
+    StateFolder(Path(settings.live.detect.state_dir)).claim(STATE_WAIT_SECONDS)
     Worker(settings, roles, connection, books_of(connection), one_book, new_generation=new_generation).run()
 
 

@@ -15,7 +15,10 @@ from streams.commands.leaving import DONE, STOPPED_AT_REJECT, WORLD_FAILED, WRON
 from tests.unit.feed_sample import jsonl, misused_loans, transfer, write
 
 RUNNER = CliRunner()
-COMMANDS = ("replay", "simulate", "explain", "report", "convert", "evaluate")
+COMMANDS = (
+    "replay", "simulate", "explain", "report", "convert", "evaluate", "diff",
+    "rejects", "rejects list", "rejects show", "rejects redrive",
+)  # fmt: skip
 
 
 def run(*arguments: object) -> tuple[int, str, str]:
@@ -120,7 +123,7 @@ def test_convert_lists_what_it_wrote(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_tells_the_exit_codes(command: str) -> None:
-    code, said, _ = run(*([command] if command else []), "--help")
+    code, said, _ = run(*command.split(), "--help")
     assert code == DONE
     assert all(words in " ".join(said.split()) for words in ("0 done", "2 wrong usage", "3 --strict stopped"))
 

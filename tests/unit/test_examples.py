@@ -16,7 +16,8 @@ from rich.console import Console
 
 from detectors.alert_record import Alert
 from detectors.events import EVENT_TYPES
-from streams.files.replay import Summary, replay
+from streams.files.replay import replay
+from streams.files.results import Summary
 from streams.people.explain import explain
 from streams.settings import load_settings
 from streams.simulate.world import simulate

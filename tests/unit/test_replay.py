@@ -162,7 +162,7 @@ def test_a_broken_run_leaves_no_result_of_its_own_nor_of_an_earlier_one(
             replay([source], out, settings)
     assert not [path.name for path in out.iterdir() if path.suffix in (".jsonl", ".json")]
     replay([source], out, settings)
-    assert {path.name for path in out.iterdir()} == {*RESULTS, "summary.json", ".fundtrail-output"}
+    assert {path.name for path in out.iterdir()} == {*RESULTS, "summary.json", "configuration.json", ".fundtrail-output"}
 
 
 def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path: Path, settings: Settings) -> None:
