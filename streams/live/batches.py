@@ -30,8 +30,8 @@ class Stage(Protocol):
     async def assigned(self, committed: Mapping[TP, int | None]) -> Mapping[TP, int]:
         """These partitions are ours now, with what the group has committed; returns from where to read them instead."""
 
-    def revoked(self, partitions: set[TP]) -> None:
-        """These partitions are no longer ours."""
+    async def revoked(self, partitions: set[TP]) -> None:
+        """These partitions are about to be somebody else's, who gets them once this returns: write nothing more of theirs."""
 
     async def committable(self) -> Mapping[TP, int]:
         """The offsets up to which everything is durable: the first one still needed, per partition."""
@@ -97,9 +97,9 @@ class BatchConsumer(Consumer):
             self._read_offset[tp] = positions.get(TP(*tp))
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Commit what is durable, then let go."""
+        """Nothing flows any more; then let go. The group goes on when this returns, or when the session has timed out."""
         await super().on_partitions_revoked(revoked)
-        self.stage.revoked({TP(*tp) for tp in revoked})
+        await self.stage.revoked({TP(*tp) for tp in revoked})
 
     @property
     def has_joined(self) -> bool:

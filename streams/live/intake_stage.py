@@ -75,9 +75,10 @@ class IntakeStage:
             return committed - 1
         return (begin or 0) - 1 if begin else -1
 
-    def revoked(self, partitions: set[TP]) -> None:
-        """Let these lanes go; what they wrote and did not commit, their next owner writes again."""
-        self._retire({tp.partition for tp in partitions})
+    async def revoked(self, partitions: set[TP]) -> None:
+        """Let these lanes go, between two pages; what they wrote and did not commit, their next owner writes again."""
+        async with self.writing:
+            self._retire({tp.partition for tp in partitions})
 
     async def committable(self) -> Mapping[TP, int]:
         """What every lane has made durable."""

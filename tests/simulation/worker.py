@@ -154,6 +154,7 @@ class SimConsumer:
         self.flows = False
         self.positions: dict[TP, int] = {}
         self.ends: dict[TP, int] = {}
+        self.fetched: dict[TP, int] = {}
         self.queues: dict[str, deque[tuple[int, TP, list[Fetched]]]] = {topic: deque() for topic in topics}
         self.seeking: Task | None = None
         self._committed_offset: dict[TP, int | None] = {}
@@ -295,6 +296,7 @@ class SimConsumer:
             self.ends[tp] = end
             if batch and batch[0].offset == self.positions[tp]:
                 self.positions[tp] = batch[-1].offset + 1
+                self.fetched[tp] = batch[-1].offset
                 self.queues[tp.topic].append((generation, tp, batch))
                 bell = self._bells.get(tp.topic)
                 if bell is not None and not bell.done():
