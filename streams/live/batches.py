@@ -88,9 +88,10 @@ class BatchConsumer(Consumer):
     async def perform_seek(self) -> None:
         """Ask the stage where to read on, before anything flows."""
         self.fetched.clear()
-        committed = await self.seek_to_committed()
-        positions = dict(await self.stage.assigned({TP(*tp): _offset(committed.get(tp)) for tp in self.assignment()}))
-        self._committed_offset.update({tp: _offset(committed.get(tp)) for tp in self.assignment()})
+        found = await self.seek_to_committed()
+        committed = {TP(*tp): _offset(found.get(tp)) for tp in self.assignment()}
+        self._committed_offset.update(committed)  # before the stage may name less, of a state that is behind another worker's
+        positions = dict(await self.stage.assigned(committed))
         if positions:
             await self.seek_wait(positions)
         for tp in self.assignment():

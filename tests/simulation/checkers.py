@@ -166,6 +166,8 @@ class Checkers:
     def _counts_add_up(self) -> None:
         journal = self.world.partitions.of(JOURNAL, 0)
         for worker in self.world.alive():
+            if worker.intake.writing.locked():
+                continue  # between two pages
             counts, waiting = worker.intake.counts, worker.intake.waiting
             told = counts["journalled"] + counts["rejected"] + counts["duplicate"] + counts["unwritten"] + waiting
             if counts["in"] != told:
