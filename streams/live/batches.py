@@ -102,6 +102,12 @@ class BatchConsumer(Consumer):
         await super().on_partitions_revoked(revoked)
         await self.stage.revoked({TP(*tp) for tp in revoked})
 
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """With nothing assigned Faust never asks where to read on; the stage hears of it here."""
+        await super().on_partitions_assigned(assigned, generation_id)
+        if not assigned:
+            await self.stage.assigned({})
+
     @property
     def has_joined(self) -> bool:
         """Whether the group has given us an assignment, be it an empty one."""

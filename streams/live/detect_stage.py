@@ -79,7 +79,7 @@ class DetectStage:
         ours = {tp.partition for tp in committed}
         for book in set(self.books) - ours:
             await self._give_up(book)
-        begins = await self.consumer.earliest_offsets(*committed)
+        begins = await self.consumer.earliest_offsets(*committed) if committed else {}
         for tp in committed:
             await self._take_over(tp, begins.get(tp) or 0)
         return {tp: self.books[tp.partition].detect.fold.next_offset for tp in committed}

@@ -53,7 +53,7 @@ class IntakeStage:
     async def assigned(self, committed: Mapping[TP, int | None]) -> Mapping[TP, int]:
         """Begin a lane for each partition number among these, behind what is committed."""
         assert self.consumer is not None
-        begins = await self.consumer.earliest_offsets(*committed)
+        begins = await self.consumer.earliest_offsets(*committed) if committed else {}
         async with self.writing:
             self._retire(set(self.lanes))
             self.bare_end.clear()

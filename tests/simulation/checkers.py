@@ -138,6 +138,7 @@ class Checkers:
         self._inputs_accounted()
         self._rejects_complete()
         self._counts_add_up()
+        self._books_have_one_keeper()
         if self.world.is_ordered:
             self._order_kept()
 
@@ -176,6 +177,12 @@ class Checkers:
                 fold = at_work.detect.fold
                 if fold.next_offset == len(journal):
                     self._fold_adds_up(worker.name, Counter({name: fold.counts[name] for name in COUNTED}))
+
+    def _books_have_one_keeper(self) -> None:
+        for worker in self.world.alive():
+            member = worker.members[1]
+            if member.flows and set(worker.detect.books) != set(member.numbers):
+                raise Violation(f"{worker.name} keeps books {sorted(worker.detect.books)}, its own are {list(member.numbers)}")
 
     def _fold_adds_up(self, name: str, counts: Counter[str]) -> None:
         expected = Counter({name: self.model.counts[name] for name in COUNTED})

@@ -251,15 +251,13 @@ class SimConsumer:
         self.numbers = ()
 
     def _begin(self, generation: int, numbers: tuple[int, ...]) -> None:
-        """A new generation: where the stage says, reading begins; with nothing assigned Faust does not ask it."""
+        """A new generation: where the stage says, reading begins."""
         self.generation, self.numbers = generation, numbers
         tps = self.assignment()
         self.positions = {tp: self.group.committed.get(tp, 0) for tp in tps}
         self.ends = {}
-        if numbers:
-            self.seeking = self.process.start(self.perform_seek(), self._flow)  # type: ignore[arg-type]
-        else:
-            self._flow(None)
+        asks = self.perform_seek() if numbers else self.stage.assigned({})
+        self.seeking = self.process.start(asks, self._flow)
 
     def _flow(self, _: Any) -> None:
         self.flows, self.seeking = True, None
