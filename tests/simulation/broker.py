@@ -22,11 +22,16 @@ class Partitions:
     def __init__(self, loop: VirtualLoop) -> None:
         self.loop = loop
         self.stored: dict[tuple[str, int], list[Stored]] = {}
+        self.begins: dict[tuple[str, int], int] = {}  # what stood before has been deleted
         self.on_stored: Callable[[str, int, Stored, Any], None] = lambda *_: None
 
     def of(self, topic: str, partition: int) -> list[Stored]:
-        """The messages of a partition; offsets count from 0 without gaps."""
+        """The messages of a partition by offset, those deleted since among them."""
         return self.stored.setdefault((topic, partition), [])
+
+    def begin(self, topic: str, partition: int) -> int:
+        """The earliest offset."""
+        return self.begins.get((topic, partition), 0)
 
     def store(self, topic: str, partition: int, entries: Iterable[Entry], writer: Any = None) -> int:
         """Append; the first one's offset."""

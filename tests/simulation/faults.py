@@ -19,6 +19,7 @@ class Plan:
     is_backlog: bool  # everything stands in the source topics before the first worker starts
     has_order_header: bool
     has_ticks: bool
+    has_trimmed_sources: bool  # the first records of the source topics are deleted before anybody reads them
     has_poison: bool
     page_records_max: int
     buffered_records_max: int
@@ -68,6 +69,7 @@ def plan_of(seed: int) -> Plan:
         is_backlog=random.random() < 0.4,
         has_order_header=random.random() < 0.5,
         has_ticks=random.random() < 0.15,
+        has_trimmed_sources=random.random() < 0.15,
         has_poison=random.random() < 0.5,
         page_records_max=random.choice((1, 2, 3, 5, 20)),
         buffered_records_max=random.choice((2, 5, 1000)),

@@ -178,9 +178,9 @@ class SimConsumer:
         return {TP(topic, number): None for number in self.numbers for topic in self.topics}
 
     async def earliest_offsets(self, *tps: TP) -> Mapping[TP, int]:
-        """Everything begins at 0 here."""
+        """Where the partitions begin."""
         await self._pause(3)
-        return dict.fromkeys(tps, 0)
+        return {tp: self.world.partitions.begin(*tp) for tp in tps}
 
     def end_and_position(self, tp: TP) -> tuple[int | None, int | None]:
         """As the last fetch saw it."""
@@ -254,7 +254,7 @@ class SimConsumer:
         """A new generation: where the stage says, reading begins."""
         self.generation, self.numbers = generation, numbers
         tps = self.assignment()
-        self.positions = {tp: self.group.committed.get(tp, 0) for tp in tps}
+        self.positions = {tp: self.group.committed.get(tp, self.world.partitions.begin(*tp)) for tp in tps}
         self.ends = {}
         asks = self.perform_seek() if numbers else self.stage.assigned({})
         self.seeking = self.process.start(asks, self._flow)

@@ -101,7 +101,8 @@ class World:
         """Every source record."""
         return {
             (topic, number, message.offset): message.value
-            for topic in SOURCES for number in range(self.plan.lanes) for message in self.partitions.of(topic, number)
+            for topic in SOURCES for number in range(self.plan.lanes)
+            for message in self.partitions.of(topic, number)[self.partitions.begin(topic, number) :]
         }  # fmt: skip
 
     def state_dir(self, number: int) -> Path:
@@ -118,6 +119,8 @@ class World:
     # --- source records -----------------------------------------------------------------------------------------------
 
     def _produce(self) -> None:
+        if self.plan.has_trimmed_sources:
+            self._trim()
         story = story_of(self.random, self.plan.records_max, has_poison=self.plan.has_poison)
         by_topic = self.random.random() < 0.5  # lanes by record, or by topic and content
         at_ms = 0.0
@@ -129,6 +132,13 @@ class World:
             else:
                 self.unproduced += 1
                 self.loop.after_ms(at_ms + index / 1000, None, self._put_now, told, lane, index)
+
+    def _trim(self) -> None:
+        for topic in SOURCES:
+            for number in range(self.plan.lanes):
+                gone = self.random.choice((0, 0, 1, 7))
+                self.partitions.of(topic, number).extend(Stored(offset, 0, None, b"gone") for offset in range(gone))
+                self.partitions.begins[topic, number] = gone
 
     def _put_now(self, told: Told, lane: int, index: int) -> None:
         self.unproduced -= 1
@@ -252,7 +262,8 @@ class World:
     def _is_quiet(self) -> bool:
         for topic in SOURCES:
             for number in range(self.plan.lanes):
-                if self.intake_group.committed.get(TP(topic, number), 0) < len(self.partitions.of(topic, number)):
+                committed = self.intake_group.committed.get(TP(topic, number), self.partitions.begin(topic, number))
+                if committed < len(self.partitions.of(topic, number)):
                     return False
         if self.journal_target is None:
             self.journal_target = len(self.partitions.of(JOURNAL, 0))
