@@ -33,8 +33,8 @@ class Stage(Protocol):
     async def assigned(self, committed: Mapping[TP, int | None]) -> Mapping[TP, int]:
         """These partitions are ours now, with what the group has committed; returns from where to read them instead."""
 
-    def revoked(self, partitions: set[TP]) -> None:
-        """These partitions are no longer ours."""
+    async def revoked(self, partitions: set[TP]) -> None:
+        """These partitions are about to be somebody else's, who gets them once this returns: write nothing more of theirs."""
 
     async def committable(self) -> Mapping[TP, int]:
         """The offsets up to which everything is durable: the first one still needed, per partition."""
@@ -112,18 +112,25 @@ class BatchConsumer(Consumer):
     async def perform_seek(self) -> None:
         """Ask the stage where to read on, before anything flows."""
         self.fetched.clear()
-        committed = await self.seek_to_committed()
-        positions = dict(await self.stage.assigned({TP(*tp): _offset(committed.get(tp)) for tp in self.assignment()}))
-        self._committed_offset.update({tp: _offset(committed.get(tp)) for tp in self.assignment()})
+        found = await self.seek_to_committed()
+        committed = {TP(*tp): _offset(found.get(tp)) for tp in self.assignment()}
+        self._committed_offset.update(committed)  # before the stage may name less, of a state that is behind another worker's
+        positions = dict(await self.stage.assigned(committed))
         if positions:
             await self.seek_wait(positions)
         for tp in self.assignment():
             self._read_offset[tp] = positions.get(TP(*tp))
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Commit what is durable, then let go."""
+        """Nothing flows any more; then let go. The group goes on when this returns, or when the session has timed out."""
         await super().on_partitions_revoked(revoked)
-        self.stage.revoked({TP(*tp) for tp in revoked})
+        await self.stage.revoked({TP(*tp) for tp in revoked})
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """With nothing assigned Faust never asks where to read on; the stage hears of it here."""
+        await super().on_partitions_assigned(assigned, generation_id)
+        if not assigned:
+            await self.stage.assigned({})
 
     async def committed_notes(self, *partitions: TP) -> dict[TP, str]:
         """What the stage kept beside the committed offsets."""

@@ -43,6 +43,7 @@ class BookAtWork:
         self.detect = detect
         self.checkpointer = Checkpointer(file)
         self.durable = detect.fold.next_offset  # the journal offset of the last durable checkpoint
+        self.is_ours = False  # while another worker may have the book, nothing of it is folded or published here
         self.busy = asyncio.Lock()  # held while folded pages are not published yet
         self.saving = asyncio.Lock()
         self.counts = Counter(detect.fold.counts)  # the fold's, as of the last step: the fold works in another thread
@@ -78,19 +79,26 @@ class DetectStage:
         ours = {tp.partition for tp in committed}
         for book in set(self.books) - ours:
             await self._give_up(book)
-        begins = await self.consumer.earliest_offsets(*committed)
+        begins = await self.consumer.earliest_offsets(*committed) if committed else {}
         for tp in committed:
             await self._take_over(tp, begins.get(tp) or 0)
         return {tp: self.books[tp.partition].detect.fold.next_offset for tp in committed}
 
-    def revoked(self, partitions: set[TP]) -> None:
-        """Nothing yet: who gets a book back folds on, and who does not hears so in :meth:`assigned`."""
+    async def revoked(self, partitions: set[TP]) -> None:
+        """Publish what is folded, then rest: who gets a book next reads how far it was published.
+
+        The state is kept: who gets the book back folds on, and who does not hears so in :meth:`assigned`.
+        """
+        for book in sorted({tp.partition for tp in partitions} & set(self.books)):
+            at_work = self.books[book]
+            async with at_work.busy:
+                at_work.is_ours = False
 
     async def committable(self) -> Mapping[TP, int]:
         """The journal offset of each book's last durable checkpoint."""
         self.fault_points.reach("detect.committing")
         name = topic_name(self.settings.kafka.prefix, JOURNAL)
-        return {TP(name, book): at_work.durable for book, at_work in self.books.items()}
+        return {TP(name, book): at_work.durable for book, at_work in self.books.items() if at_work.is_ours}
 
     def note(self, tp: TP) -> str:
         """Nothing beside the offset."""
@@ -106,7 +114,7 @@ class DetectStage:
         pages = [RawPage(record.offset, record.value, record.timestamp) for record in batch]
         while pages:
             async with at_work.busy:
-                if self.books.get(tp.partition) is not at_work:
+                if self.books.get(tp.partition) is not at_work or not at_work.is_ours:
                     return
                 self.guard.check()
                 step, pages = pages[:PAGES_A_STEP], pages[PAGES_A_STEP:]
@@ -176,6 +184,7 @@ class DetectStage:
                 "lies between was deleted by the journal's retention: restore a newer state folder or published snapshot"
             )
         at_work.detect.published = await published_positions(self.log, book)
+        at_work.is_ours = True
 
     def _load(self, file: CheckpointFile, book: int) -> BookFold | None:
         try:

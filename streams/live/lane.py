@@ -9,7 +9,7 @@ predecessor (``fundtrail-follows``) goes exactly when that has gone.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from streams.live.names import FOLLOWS_HEADER, ORDER_HEADER
@@ -72,6 +72,16 @@ class Lane:
         self.taken = 0
         self.duplicates = 0
         self.unordered = 0
+
+    def miss(self, begins: Mapping[str, int]) -> None:
+        """What stood before these offsets was deleted by the topics' retention and will not come.
+
+        ``after`` stays: the journal has not had these offsets, so the first page must continue from before them.
+        """
+        for topic, begin in begins.items():
+            if begin - 1 > self.received[topic]:
+                self.received[topic] = begin - 1
+                self.last_order = None
 
     def offer(self, topic: str, records: Iterable[SourceRecord]) -> None:
         """Take what a fetch has brought, in offset order; what was taken before is a duplicate."""
