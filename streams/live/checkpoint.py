@@ -132,10 +132,9 @@ class CheckpointFile:
             if touched is None or self._base is None or self._base != (meta.get("next_offset"), meta.get("saves")):
                 tables.clear(file)
                 meta.clear()
-                rows = tables.write_all_accounts(file, fold.engine.tracer)
+                rows = tables.write_all(file, fold.engine)
             else:
-                rows = tables.write_touched_accounts(file, fold.engine.tracer, touched)
-            tables.write_graph(file, fold.engine)
+                rows = tables.write_touched(file, fold.engine, touched)
             seen = tables.write_seen(file, fold.engine.seen, meta)
             tables.write_meta(file, {**self._meta_of(fold), **seen, "saves": number})
             if not wanted():

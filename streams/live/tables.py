@@ -1,14 +1,18 @@
 """The tables of a book's state file: what a checkpoint writes into them, and what is read back.
 
-``accounts`` holds plain accounts (:mod:`detectors.rows`), ``entangled`` the keys of those that stand in ``graph`` (one row),
-``seen`` the ids of records in pieces that are only added and dropped, ``meta`` what belongs to the whole.
+Rows of plain accounts (:mod:`detectors.rows`) stand in ``pieces``: each checkpoint appends one with what has changed, a later
+one goes before an earlier one, and neighbours are merged as soon as the later is as large, so that there are few. A table
+row for each account was slower by an order: a checkpoint's accounts lie anywhere, and nearly every page of the file is
+written twice for them. ``seen`` holds the ids of records in the same way, ``graph`` what is not in pieces, ``meta`` what
+belongs to the whole.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
+from typing import Any
 
 import msgspec
 import zstandard
@@ -24,17 +28,43 @@ Meta = dict[str, int | str]
 
 TABLES = """
     CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-    CREATE TABLE accounts (
-        currency TEXT, account_id TEXT, packed BLOB NOT NULL, holds INTEGER NOT NULL, PRIMARY KEY (currency, account_id)
-    ) WITHOUT ROWID;
-    CREATE INDEX holders ON accounts (holds) WHERE holds;
-    CREATE TABLE entangled (currency TEXT, account_id TEXT, PRIMARY KEY (currency, account_id)) WITHOUT ROWID;
-    CREATE TABLE graph (part INTEGER PRIMARY KEY, packed BLOB NOT NULL);
+    CREATE TABLE pieces (part INTEGER PRIMARY KEY, rows INTEGER NOT NULL, packed BLOB NOT NULL);
+    CREATE TABLE graph (name TEXT PRIMARY KEY, packed BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE seen (part INTEGER PRIMARY KEY, turn INTEGER NOT NULL, packed BLOB NOT NULL)
 """
 COMPRESSION_LEVEL = 1
 
-_ids = msgspec.msgpack.Decoder(dict[str, int])
+
+class Piece(msgspec.Struct, array_like=True, gc=False):
+    """Accounts of one checkpoint or of several: currency -> account id -> row; None: it is no row any more."""
+
+    rows: dict[str, dict[str, bytes | None]]
+    holders: list[Key]  # those whose rows hold transfers
+
+    def number(self) -> int:
+        return sum(len(book) for book in self.rows.values())
+
+    def put(self, later: Piece) -> None:
+        """What a later piece says goes before what this one says."""
+        self.holders = [
+            key for key in self.holders if key[1] not in later.rows.get(key[0], ())
+        ] + later.holders  # fmt: skip
+        for currency, book in later.rows.items():
+            self.rows.setdefault(currency, {}).update(book)
+
+    def drop_gone(self) -> None:
+        """Nothing stands before this piece: what is no row need not be said."""
+        for book in self.rows.values():
+            for account_id in [account_id for account_id, row in book.items() if row is None]:
+                del book[account_id]
+
+
+def _pack(value: Any) -> bytes:
+    return zstandard.compress(msgspec.msgpack.encode(value), COMPRESSION_LEVEL)
+
+
+def _unpack(packed: bytes, kind: Any = Any) -> Any:
+    return msgspec.msgpack.decode(zstandard.decompress(packed), type=kind)
 
 
 def has_tables(file: sqlite3.Connection) -> bool:
@@ -50,90 +80,107 @@ def make_tables(file: sqlite3.Connection) -> None:
 
 def clear(file: sqlite3.Connection) -> None:
     """Empty all tables: everything is about to be written."""
-    for table in ("meta", "accounts", "entangled", "graph", "seen"):
+    for table in ("meta", "pieces", "graph", "seen"):
         file.execute(f"DELETE FROM {table}")
 
 
 def read_meta(file: sqlite3.Connection) -> Meta:
+    """What belongs to the whole."""
     return dict(file.execute("SELECT name, value FROM meta"))
 
 
 def write_meta(file: sqlite3.Connection, meta: Meta) -> None:
+    """Replace what belongs to the whole."""
     file.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta.items())
 
 
 # --- accounts ---------------------------------------------------------------------------------------------------------
 
 
-def write_all_accounts(file: sqlite3.Connection, tracer: Tracer) -> int:
-    """Every account, those that are still packed as they are; returns how many rows that is."""
-    before = file.total_changes
-    if tracer.cold is not None:
-        file.executemany("INSERT INTO accounts VALUES (?, ?, ?, ?)", _cold_rows(tracer.cold))
-    warm = [account for _, book in sorted(tracer.accounts.items()) for _, account in sorted(book.items())]
-    write_accounts(file, warm)
-    return file.total_changes - before
+def write_all(file: sqlite3.Connection, engine: Engine) -> int:
+    """Every account; returns how many rows were written."""
+    tracer = engine.tracer
+    piece, tied = _sorted_out((account.currency, account.account_id, account) for account in _warm(tracer))
+    if tracer.cold is not None:  # still packed, as it was read
+        for currency, book in tracer.cold.packed.items():
+            piece.rows.setdefault(currency, {}).update(book)
+        piece.holders += [key for key in tracer.cold.holders if key[1] in tracer.cold.packed.get(key[0], ())]
+    _append(file, piece)
+    _write_graph(file, engine, tied)
+    return piece.number()
 
 
-def _cold_rows(cold: ColdAccounts) -> Iterator[tuple[str, str, bytes, bool]]:
-    for currency, book in cold.packed.items():
-        for account_id, packed in book.items():
-            yield currency, account_id, packed, (currency, account_id) in cold.holders
+def _warm(tracer: Tracer) -> Iterable[Account]:
+    return (account for book in tracer.accounts.values() for account in book.values())
 
 
-def write_touched_accounts(file: sqlite3.Connection, tracer: Tracer, touched: Iterable[Account]) -> int:
+def write_touched(file: sqlite3.Connection, engine: Engine, touched: Iterable[Account]) -> int:
     """The accounts that may have changed since the file was written; returns how many rows were."""
-    before = file.total_changes
+    books = engine.tracer.accounts
     keys = sorted({(account.currency, account.account_id) for account in touched})
-    file.executemany("DELETE FROM entangled WHERE currency = ? AND account_id = ?", keys)
-    known = {key: tracer.accounts.get(key[0], {}).get(key[1]) for key in keys}
-    closed = [key for key, account in known.items() if account is None]
-    file.executemany("DELETE FROM accounts WHERE currency = ? AND account_id = ?", closed)
-    write_accounts(file, [account for account in known.values() if account is not None])
-    return file.total_changes - before
+    piece, tied = _sorted_out((*key, books.get(key[0], {}).get(key[1])) for key in keys)
+    before = _unpack(file.execute("SELECT packed FROM graph WHERE name = 'entangled'").fetchone()[0], list[Key])
+    looked_up = set(keys)
+    _append(file, piece)
+    _write_graph(file, engine, [key for key in before if key not in looked_up] + tied)
+    return piece.number()
 
 
-def write_accounts(file: sqlite3.Connection, accounts: list[Account]) -> None:
-    """Plain accounts as rows; of entangled ones the key."""
-    rows, tied = [], []
-    for account in accounts:
-        kind = kind_of(account)
+def _sorted_out(accounts: Iterable[tuple[str, str, Account | None]]) -> tuple[Piece, list[Key]]:
+    """Accounts by (currency, id), None for one that was closed: (rows of the plain, keys of the entangled)."""
+    piece, tied = Piece({}, []), []
+    for currency, account_id, account in accounts:
+        kind = kind_of(account) if account is not None else None
+        row = None
         if kind == ENTANGLED:
-            tied.append((account.currency, account.account_id))
-        else:
-            rows.append((account.currency, account.account_id, pack(account), kind == WITH_HISTORY))
-    file.executemany("INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?)", rows)
-    file.executemany("DELETE FROM accounts WHERE currency = ? AND account_id = ?", tied)
-    file.executemany("INSERT OR REPLACE INTO entangled VALUES (?, ?)", tied)
+            tied.append((currency, account_id))
+        elif account is not None:
+            row = pack(account)
+            if kind == WITH_HISTORY:
+                piece.holders.append((currency, account_id))
+        piece.rows.setdefault(currency, {})[account_id] = row
+    return piece, tied
+
+
+def _append(file: sqlite3.Connection, piece: Piece) -> None:
+    """Add a piece behind the others, merged with those before it that are not larger."""
+    number = piece.number()
+    while (last := file.execute("SELECT part, rows FROM pieces ORDER BY part DESC LIMIT 1").fetchone()) is not None:
+        part, rows = last
+        if rows > number:
+            break
+        merged = _unpack(file.execute("SELECT packed FROM pieces WHERE part = ?", (part,)).fetchone()[0], Piece)
+        merged.put(piece)
+        piece, number = merged, merged.number()
+        file.execute("DELETE FROM pieces WHERE part = ?", (part,))
+    if last is None:
+        piece.drop_gone()
+    if number:
+        file.execute("INSERT INTO pieces (rows, packed) VALUES (?, ?)", (number, _pack(piece)))
 
 
 def read_accounts(file: sqlite3.Connection) -> ColdAccounts:
     """The plain accounts, packed."""
-    packed: dict[str, dict[str, bytes]] = {}
-    for (currency,) in file.execute("SELECT DISTINCT currency FROM accounts").fetchall():
-        packed[currency] = dict(file.execute("SELECT account_id, packed FROM accounts WHERE currency = ?", (currency,)))
-    holders = file.execute("SELECT currency, account_id FROM accounts INDEXED BY holders WHERE holds")
-    return ColdAccounts(packed, frozenset(holders))
-
-
-def entangled(file: sqlite3.Connection) -> list[Key]:
-    """The keys of the accounts that stand in the graph, in order."""
-    return file.execute("SELECT currency, account_id FROM entangled ORDER BY currency, account_id").fetchall()
+    whole = Piece({}, [])
+    for (packed,) in file.execute("SELECT packed FROM pieces ORDER BY part"):
+        whole.put(_unpack(packed, Piece))
+    whole.drop_gone()
+    return ColdAccounts(whole.rows, frozenset(whole.holders))  # type: ignore[arg-type]  # none of the rows is None now
 
 
 # --- the graph ----------------------------------------------------------------------------------------------------------
 
 
-def write_graph(file: sqlite3.Connection, engine: Engine) -> None:
-    """What is in no row, anew; the rows must have been written."""
-    packed = zstandard.compress(msgspec.msgpack.encode(graph_of(engine, entangled(file))), COMPRESSION_LEVEL)
-    file.execute("INSERT OR REPLACE INTO graph VALUES (0, ?)", (packed,))
+def _write_graph(file: sqlite3.Connection, engine: Engine, entangled: list[Key]) -> None:
+    """What is in no row, anew."""
+    entangled.sort()
+    blobs = (("entangled", _pack(entangled)), ("state", _pack(graph_of(engine, entangled))))
+    file.executemany("INSERT OR REPLACE INTO graph VALUES (?, ?)", blobs)
 
 
-def read_graph(file: sqlite3.Connection) -> dict[str, object]:
-    """What :func:`write_graph` wrote."""
-    (packed,) = file.execute("SELECT packed FROM graph WHERE part = 0").fetchone()
-    graph: dict[str, object] = msgspec.msgpack.decode(zstandard.decompress(packed))
+def read_graph(file: sqlite3.Connection) -> dict[str, Any]:
+    """All state that is neither rows nor ids."""
+    graph: dict[str, Any] = _unpack(file.execute("SELECT packed FROM graph WHERE name = 'state'").fetchone()[0])
     return graph
 
 
@@ -153,10 +200,9 @@ def write_seen(file: sqlite3.Connection, seen: Recent[int], meta: Meta) -> Meta:
 
 
 def _add_ids(file: sqlite3.Connection, turn: int, ids: dict[str, int], after: int) -> None:
-    if after >= len(ids):
-        return
-    packed = zstandard.compress(msgspec.msgpack.encode(dict(islice(ids.items(), after, None))), COMPRESSION_LEVEL)
-    file.execute("INSERT INTO seen (turn, packed) VALUES (?, ?)", (turn, packed))
+    if after < len(ids):
+        packed = _pack(dict(islice(ids.items(), after, None)))
+        file.execute("INSERT INTO seen (turn, packed) VALUES (?, ?)", (turn, packed))
 
 
 def read_seen(file: sqlite3.Connection, size_max: int, meta: Meta) -> Recent[int]:
@@ -164,5 +210,5 @@ def read_seen(file: sqlite3.Connection, size_max: int, meta: Meta) -> Recent[int
     seen: Recent[int] = Recent(size_max)
     seen.turns, seen.forgotten = int(meta["seen_turns"]), int(meta["seen_forgotten"])
     for turn, packed in file.execute("SELECT turn, packed FROM seen ORDER BY part"):
-        (seen.new if turn == seen.turns else seen.old).update(_ids.decode(zstandard.decompress(packed)))
+        (seen.new if turn == seen.turns else seen.old).update(_unpack(packed, dict[str, int]))
     return seen
