@@ -164,20 +164,38 @@ class CheckpointFile:
             DamagedState: no complete checkpoint can be read.
             UnreachableState: the file cannot be opened, or another worker has it.
         """
+        with self._read() as file:
+            return self._load(file, configuration, book) if file is not None else None
+
+    def next_offset(self) -> int | None:
+        """The journal offset of the last checkpoint; None when there is none. Raises as :meth:`load` does."""
+        with self._read() as file:
+            return int(tables.read_meta(file)["next_offset"]) if file is not None else None
+
+    def replace(self, other: Path) -> None:
+        """Put another state file in the place of this one."""
+        self.lock.take()
+        for suffix in ("-wal", "-shm"):  # they belong to the file that goes
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        other.replace(self.path)
+        self._base = None
+
+    @contextmanager
+    def _read(self) -> Iterator[sqlite3.Connection | None]:
+        """The file, if it holds a checkpoint; what goes wrong in words."""
         self.lock.take()
         if not self.path.exists():
-            return None
+            yield None
+            return
         try:
             with self._opened() as file, collecting_nothing():
-                return self._load(file, configuration, book)
+                yield file if tables.has_tables(file) else None
         except sqlite3.OperationalError as error:
             raise UnreachableState(f"{self.path}: {error}: see that this worker may read and write it") from error
         except (sqlite3.DatabaseError, zstandard.ZstdError, msgspec.MsgspecError, LookupError, TypeError, ValueError) as error:
             raise DamagedState(f"{self.path}: {error}. {_DAMAGED_REMEDY}") from error
 
-    def _load(self, file: sqlite3.Connection, configuration: Configuration, book: int) -> BookFold | None:
-        if not tables.has_tables(file):
-            return None
+    def _load(self, file: sqlite3.Connection, configuration: Configuration, book: int) -> BookFold:
         meta = tables.read_meta(file)
         self._check(meta, book)
         fold = BookFold(book, configuration, self.generation, _engine(file, configuration, meta))
