@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from streams.commands import diff, files, rejects
+from streams.commands import diff, files, rejects, shadow, watch
 from streams.commands.leaving import EXIT_CODES
 
 app = typer.Typer(
@@ -17,7 +17,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (*files.COMMANDS, *diff.COMMANDS):
+for command in (*files.COMMANDS, *diff.COMMANDS, *watch.COMMANDS, *shadow.COMMANDS):
     app.command(epilog=EXIT_CODES)(command)
 app.add_typer(rejects.app, name="rejects")
 
