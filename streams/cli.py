@@ -9,6 +9,9 @@ import typer
 
 from streams.commands import diff, files, rejects, shadow, watch
 from streams.commands.leaving import EXIT_CODES
+from streams.commands.load import load
+from streams.commands.topics import topics
+from streams.commands.worker import worker
 
 app = typer.Typer(
     help="Follows loan money through account transactions and alerts on misuse.",
@@ -17,8 +20,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (*files.COMMANDS, *diff.COMMANDS, *watch.COMMANDS, *shadow.COMMANDS):
+for command in (*files.COMMANDS, *diff.COMMANDS, *watch.COMMANDS, *shadow.COMMANDS, load, worker):
     app.command(epilog=EXIT_CODES)(command)
+app.add_typer(topics, name="topics")
 app.add_typer(rejects.app, name="rejects")
 
 

@@ -32,11 +32,12 @@ def errors_in_one_line(
     from streams.files.inputs import InputError
     from streams.files.rejects import StoppedAtReject
     from streams.files.writers import OutputRefused
+    from streams.live.state_folder import StateFolderHeld
     from streams.live.trouble import BrokerTrouble
     from streams.settings import SettingsError
 
     wrong_use = (SettingsError, OutputRefused, *wrong_use)
-    world_failed = (InputError, BrokerTrouble, *world_failed)
+    world_failed = (InputError, BrokerTrouble, StateFolderHeld, *world_failed)
     try:
         yield
     except wrong_use as error:

@@ -45,11 +45,23 @@ class BatchThread(AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS_MAX
         return consumer
 
+    async def _fetch_records(self, *arguments: Any, **options: Any) -> Any:
+        records = await super()._fetch_records(*arguments, **options)
+        fetched = cast(BatchConsumer, self.consumer).fetched
+        for tp, batch in records.items():
+            if batch:
+                fetched[TP(*tp)] = batch[-1].offset
+        return records
+
 
 class BatchConsumer(Consumer):
     """Delivers batches; leaves the rest of Faust's consumer as it is."""
 
     stage: Stage  # set by the app before it starts
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.fetched: dict[TP, int] = {}  # the last offset that a fetch has brought, handed over or still on its way
+        super().__init__(*arguments, **options)
 
     def _new_consumer_thread(self) -> BatchThread:
         return BatchThread(self, loop=self.loop, beacon=self.beacon)
@@ -75,6 +87,7 @@ class BatchConsumer(Consumer):
 
     async def perform_seek(self) -> None:
         """Ask the stage where to read on, before anything flows."""
+        self.fetched.clear()
         committed = await self.seek_to_committed()
         positions = dict(await self.stage.assigned({TP(*tp): _offset(committed.get(tp)) for tp in self.assignment()}))
         self._committed_offset.update({tp: _offset(committed.get(tp)) for tp in self.assignment()})
@@ -87,6 +100,13 @@ class BatchConsumer(Consumer):
         """Commit what is durable, then let go."""
         await super().on_partitions_revoked(revoked)
         self.stage.revoked({TP(*tp) for tp in revoked})
+
+    @property
+    def has_joined(self) -> bool:
+        """Whether the group has given us an assignment, be it an empty one."""
+        consumer = self._thread._consumer
+        subscription = consumer._subscription.subscription if consumer is not None else None
+        return subscription is not None and subscription.assignment is not None
 
     def end_and_position(self, tp: TP) -> tuple[int | None, int | None]:
         """The partition's end as the last fetch saw it, and from where the next one reads; None while not known."""

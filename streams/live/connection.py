@@ -37,7 +37,7 @@ SECURITY_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 SASL_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 WHERE_TO_NAME_IT = f"with --bootstrap, {BOOTSTRAP_VARIABLE} or bootstrap_servers in [kafka]"
 
-PRODUCE_BYTES_MAX = 16 << 20
+PRODUCE_BYTES_MAX = 20 << 20
 """Longest request that our producers send: what a topic takes is decided by its ``max.message.bytes``, not by the client."""
 
 FETCH_WAIT_MS = 500
@@ -292,7 +292,8 @@ def producer_of(connection: Connection, **arguments: Any) -> Iterator[KafkaProdu
         try:
             yield producer
         except BaseException:
-            producer.close(timeout=0)
+            producer._sender.force_close()  # close(timeout=0) gives up waiting before it comes to this
+            producer.close()
             raise
         producer.close()
 

@@ -34,6 +34,7 @@ class RawPage(NamedTuple):
 
     offset: int
     value: bytes
+    written_at_ms: int = 0  # Kafka's timestamp; for metrics
 
 
 class Detect:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,10 +15,11 @@ from faust.types import TP
 
 from detectors.configuration import Configuration
 from streams.live.batches import BatchConsumer
-from streams.live.checkpoint import Checkpointer, CheckpointFailed, CheckpointFile, Saved
+from streams.live.checkpoint import Checkpointer, CheckpointFailed, CheckpointFile, OtherGeneration, Saved
 from streams.live.detect import Detect, RawPage, published_positions
 from streams.live.fault_points import FaultPoints
 from streams.live.fold import BookFold
+from streams.live.latency import Latency
 from streams.live.log import Log
 from streams.live.names import JOURNAL, topic_name
 from streams.live.pause_guard import PauseGuard
@@ -43,8 +45,9 @@ class BookAtWork:
         self.durable = detect.fold.next_offset  # the journal offset of the last durable checkpoint
         self.busy = asyncio.Lock()  # held while folded pages are not published yet
         self.saving = asyncio.Lock()
+        self.counts = Counter(detect.fold.counts)  # the fold's, as of the last step: the fold works in another thread
         self.saved: Saved | None = None
-        self.saved_at = time.monotonic()
+        self.saved_at = self.progress_at = time.monotonic()
 
 
 class DetectStage:
@@ -52,9 +55,10 @@ class DetectStage:
 
     def __init__(
         self, log: Log, configuration: Configuration, generation: str, settings: LiveSettings,
-        fault_points: FaultPoints, guard: PauseGuard,
+        fault_points: FaultPoints, guard: PauseGuard, *, new_generation: bool = False,
     ) -> None:  # fmt: skip
         self.log = log
+        self.new_generation = new_generation
         self.configuration = configuration
         self.generation = generation
         self.settings = settings
@@ -63,6 +67,7 @@ class DetectStage:
         self.consumer: BatchConsumer | None = None
         self.books: dict[int, BookAtWork] = {}
         self.checkpoints_failed = 0
+        self.latency = Latency()
         self.folding = ThreadPoolExecutor(1, "fold")  # beside the event loop, so that fetches and pages are not kept waiting
 
     # --- what the consumer asks ---------------------------------------------------------------------------------------
@@ -94,7 +99,7 @@ class DetectStage:
         at_work = self.books.get(tp.partition)
         if at_work is None:
             return  # of an assignment that has ended
-        pages = [RawPage(record.offset, record.value) for record in batch]
+        pages = [RawPage(record.offset, record.value, record.timestamp) for record in batch]
         while pages:
             async with at_work.busy:
                 if self.books.get(tp.partition) is not at_work:
@@ -104,6 +109,20 @@ class DetectStage:
                 said = await asyncio.get_running_loop().run_in_executor(self.folding, at_work.detect.fold_pages, step)
                 self.guard.check()
                 await at_work.detect.publish(said)
+                at_work.progress_at, at_work.counts = time.monotonic(), Counter(at_work.detect.fold.counts)
+                self._note_latency(step)
+
+    def lag(self, at_work: BookAtWork) -> int | None:
+        """Journal pages not folded yet; None while that is not known."""
+        assert self.consumer is not None
+        tp = TP(topic_name(self.settings.kafka.prefix, JOURNAL), at_work.detect.fold.book)
+        end, _ = self.consumer.end_and_position(tp)
+        return None if end is None else max(0, end - at_work.detect.fold.next_offset)
+
+    def _note_latency(self, pages: list[RawPage]) -> None:
+        now_ms = time.time_ns() // 1_000_000
+        for page in pages:
+            self.latency.add(max(0, now_ms - page.written_at_ms) / 1000)
 
     async def checkpoint_for_ever(self) -> None:
         """Make the state of every book durable, again and again."""
@@ -143,7 +162,7 @@ class DetectStage:
         at_work = self.books.get(book)
         if at_work is None:
             file = CheckpointFile(Path(self.settings.detect.state_dir) / f"book-{book}.sqlite", self.generation)
-            fold = file.load(self.configuration, book) or BookFold(book, self.configuration, self.generation)
+            fold = self._load(file, book) or BookFold(book, self.configuration, self.generation)
             at_work = self.books[book] = BookAtWork(Detect(fold, self.log, {}, self.fault_points), file)
         fold = at_work.detect.fold
         if fold.next_offset < begin:
@@ -152,6 +171,17 @@ class DetectStage:
                 "lies between was deleted by the journal's retention: restore a newer state folder or published snapshot"
             )
         at_work.detect.published = await published_positions(self.log, book)
+
+    def _load(self, file: CheckpointFile, book: int) -> BookFold | None:
+        try:
+            return file.load(self.configuration, book)
+        except OtherGeneration:
+            if not self.new_generation:
+                raise
+        aside = file.path.with_suffix(f".before-{self.generation}.sqlite")
+        logger.warning("book %d: the state of another generation is now %s; the journal is folded anew", book, aside)
+        file.path.replace(aside)
+        return None
 
     async def _give_up(self, book: int) -> None:
         at_work = self.books.pop(book)

@@ -38,7 +38,8 @@ class BookFold:
     """The fold of one journal partition, and how far it has come.
 
     ``next_offset`` is the offset of the first page not folded yet; ``watermarks`` hold, per source partition
-    (``topic/partition``), the last source offset that was folded; ``counts`` where every record went (:data:`COUNTED`).
+    (``topic/partition``), the last source offset that was folded; ``counts`` how many records the journal held
+    (``journalled``) and where they went (:data:`COUNTED`).
     """
 
     def __init__(self, book: int, configuration: Configuration, generation: str, engine: Engine | None = None) -> None:
@@ -55,6 +56,7 @@ class BookFold:
         if offset < self.next_offset:
             return []
         said: list[Said] = []
+        self.counts["journalled"] += len(page.records)
         open_spans = [span.after <= self.watermarks.get(f"{span.topic}/{span.partition}", -1) for span in page.spans]
         for index, record in enumerate(page.records):
             self._fold_record(Position(offset, index, 0), page.spans[record.span], record, open_spans[record.span], said)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -22,8 +23,8 @@ IDLE_WAIT_S = 0.005
 """How long the lanes rest when none had anything to write."""
 
 QUIET_MS = 250
-"""A topic that has brought nothing for so long, with the consumer at its end, is at its end although its last offsets
-hold no records (the marks of transactions)."""
+"""How long the consumer must stand at a topic's end, with nothing under way, before offsets that brought no record (the marks
+of transactions) count as passed."""
 
 
 class IntakeStage:
@@ -44,7 +45,8 @@ class IntakeStage:
         self.lanes: dict[int, Intake] = {}
         self.past: Counter[str] = Counter()  # counts of lanes that are no longer ours
         self.writing = asyncio.Lock()
-        self.last_batch_ms: dict[tuple[int, str], int] = {}
+        self.progress_at = time.monotonic()
+        self.bare_end: dict[TP, tuple[int, int]] = {}  # seen at an end without a record: (last offset received, since when)
 
     # --- what the consumer asks ---------------------------------------------------------------------------------------
 
@@ -54,6 +56,7 @@ class IntakeStage:
         begins = await self.consumer.earliest_offsets(*committed)
         async with self.writing:
             self._retire(set(self.lanes))
+            self.bare_end.clear()
             after: dict[int, dict[str, int]] = {}
             for tp, offset in committed.items():
                 lane = after.setdefault(tp.partition, {})
@@ -96,7 +99,6 @@ class IntakeStage:
         if lane is None or self.lanes.get(tp.partition) is not lane:
             return  # of an assignment that has ended
         now_ms = self.clock_ms()
-        self.last_batch_ms[tp.partition, topic] = now_ms
         lane.lane.offer(topic, (source_record(topic, record, now_ms) for record in batch))
 
     async def work(self) -> None:
@@ -107,15 +109,14 @@ class IntakeStage:
                 for number, lane in list(self.lanes.items()):
                     self.guard.check()
                     went += await lane.step(self.clock_ms(), lambda topic, number=number: self._at_end(number, topic))  # type: ignore[misc]
+            if went or not self.waiting:
+                self.progress_at = time.monotonic()
             await asyncio.sleep(0 if went else IDLE_WAIT_S)
 
     @property
     def counts(self) -> Counter[str]:
-        """Of all lanes this worker ever had; records that wait are in no count."""
-        total = self.past + sum((lane.counts for lane in self.lanes.values()), Counter())
-        total["duplicate"] += sum(lane.lane.duplicates for lane in self.lanes.values())
-        total["unordered"] += sum(lane.lane.unordered for lane in self.lanes.values())
-        return total
+        """Of all lanes this worker ever had: ``in = journalled + rejected + duplicate + unwritten + waiting``."""
+        return sum((_counts_of(lane) for lane in self.lanes.values()), Counter(self.past))
 
     @property
     def waiting(self) -> int:
@@ -131,13 +132,27 @@ class IntakeStage:
             return False
         if lane.received[topic] + 1 >= end:
             return True
-        quiet_ms = self.clock_ms() - self.last_batch_ms.get((number, topic), 0)
-        return position is not None and position >= end and quiet_ms >= QUIET_MS
+        return self._has_passed_marks(tp, lane.received[topic], position is not None and position >= end)
+
+    def _has_passed_marks(self, tp: TP, received: int, stands_at_end: bool) -> bool:
+        """Whether the offsets between the last record and the end hold none."""
+        assert self.consumer is not None
+        if not stands_at_end or self.consumer.fetched.get(tp, -1) > received:
+            self.bare_end.pop(tp, None)
+            return False
+        seen = self.bare_end.get(tp)
+        if seen is None or seen[0] != received:
+            self.bare_end[tp] = (received, self.clock_ms())
+            return False
+        return self.clock_ms() - seen[1] >= QUIET_MS
 
     def _retire(self, numbers: set[int]) -> None:
         for number in numbers & set(self.lanes):
             lane = self.lanes.pop(number)
-            self.past += lane.counts
-            self.past["duplicate"] += lane.lane.duplicates
-            self.past["unordered"] += lane.lane.unordered
-            self.past["dropped_unwritten"] += lane.lane.buffered
+            self.past += _counts_of(lane)
+            self.past["unwritten"] += lane.lane.buffered  # the next owner reads them again
+
+
+def _counts_of(lane: Intake) -> Counter[str]:
+    merged = lane.lane
+    return lane.counts + Counter({"in": merged.taken, "duplicate": merged.duplicates, "unordered": merged.unordered})

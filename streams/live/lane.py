@@ -69,6 +69,7 @@ class Lane:
         self.received = dict(after)
         self.queues: dict[str, deque[SourceRecord]] = {topic: deque() for topic in after}
         self.buffered = 0
+        self.taken = 0
         self.duplicates = 0
         self.unordered = 0
 
@@ -77,6 +78,7 @@ class Lane:
         queue = self.queues[topic]
         last = self.received[topic]
         for record in records:
+            self.taken += 1
             if record.offset <= last:
                 self.duplicates += 1
                 continue
@@ -110,16 +112,15 @@ class Lane:
 
     def _first(self) -> tuple[deque[SourceRecord] | None, int]:
         """The queue whose head is first, and the order up to which it stays first."""
-        best: deque[SourceRecord] | None = None
-        until = _FOR_EVER
-        for queue in self.queues.values():
-            if not queue:
-                continue
-            if best is None or queue[0].order < best[0].order:
-                best, until = queue, (best[0].order - 1 if best is not None else until)
-            elif queue[0].order <= until:
-                until = queue[0].order
-        return best, until
+        waiting = [queue for queue in self.queues.values() if queue]
+        if len(waiting) < 2:
+            return (waiting[0] if waiting else None), _FOR_EVER
+        orders = [queue[0].order for queue in waiting]
+        first = orders.index(min(orders))
+        before = min(
+            (order - 1 for order in orders[:first]), default=_FOR_EVER
+        )  # of equals, the topic named earlier goes first
+        return waiting[first], min(before, min(orders[first + 1 :], default=_FOR_EVER))
 
     def _may_go(self, head: SourceRecord, now_ms: int, at_end: Callable[[str], bool]) -> bool:
         waited_ms = now_ms - head.received_ms

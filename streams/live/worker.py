@@ -5,6 +5,7 @@ Two apps, so two consumer groups: the roles can be split over processes and each
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
@@ -19,23 +20,35 @@ from faust.types import TP
 from detectors.engine import ENGINE_VERSION
 from streams.live.batches import BatchApp
 from streams.live.checkpoint import StateError
+from streams.live.connection import Connection
 from streams.live.detect_stage import DetectStage, Trimmed
 from streams.live.fault_points import FaultPoints
 from streams.live.fold import generation_of
+from streams.live.health import HealthCheck
 from streams.live.intake import Route
 from streams.live.intake_stage import IntakeStage
 from streams.live.journal import NotAPage
 from streams.live.kafka_log import KafkaLog
+from streams.live.metrics import Collector
+from streams.live.monitor import Monitor
 from streams.live.names import DETECT_GROUP, INTAKE_GROUP, JOURNAL, SOURCES, topic_name
 from streams.live.pause_guard import PausedTooLong, PauseGuard
-from streams.live_settings import LiveSettings
 from streams.settings import Settings
 
 ROLES = ("intake", "detect")
 COMMIT_INTERVAL_S = 1.0
+DELIVERY_TIMEOUT_MS = 60_000
+"""How long a broker may be away before an append fails and the process ends."""
+
 BATCHES_BUFFERED_MAX = 4
+
+
+class NotWorking(Exception):
+    """The worker runs and cannot do its work."""
+
+
 WORLD_FAILED = 1
-EXPECTED = (PausedTooLong, Trimmed, NotAPage, StateError)
+EXPECTED = (NotWorking, PausedTooLong, Trimmed, NotAPage, StateError)
 """What the world may do; the message says what to do. Anything else is told with its traceback."""
 
 logger = logging.getLogger("fundtrail")
@@ -45,18 +58,26 @@ class Worker:
     """Everything one process runs."""
 
     def __init__(
-        self, settings: Settings, roles: tuple[str, ...], clients: dict[str, Any], books: int, route: Route,
+        self, settings: Settings, roles: tuple[str, ...], connection: Connection, books: int, route: Route, *,
+        new_generation: bool = False,
     ) -> None:  # fmt: skip
         self.settings = settings
+        self.connection = connection
         self.roles = roles
         live = settings.live
         self.worker_id = worker_id_of(Path(live.detect.state_dir))
         self.guard = PauseGuard(live.kafka.session_timeout_ms)
         fault_points = FaultPoints.from_environment()
-        self.log = KafkaLog(clients, live.kafka.prefix)
-        generation = generation_of(ENGINE_VERSION, settings.engine)
+        self.log = KafkaLog({**connection.for_aiokafka(), "request_timeout_ms": DELIVERY_TIMEOUT_MS}, live.kafka.prefix)
+        self.generation = generation_of(ENGINE_VERSION, settings.engine)
         self.intake = IntakeStage(self.log, route, books, live, clock_ms, fault_points, self.guard)
-        self.detect = DetectStage(self.log, settings.engine, generation, live, fault_points, self.guard)
+        self.detect = DetectStage(
+            self.log, settings.engine, self.generation, live, fault_points, self.guard, new_generation=new_generation
+        )
+        intake_or_none = self.intake if "intake" in roles else None
+        detect_or_none = self.detect if "detect" in roles else None
+        self.health = HealthCheck(intake_or_none, detect_or_none, self.guard, live)
+        self.monitor = Monitor(Collector(intake_or_none, detect_or_none), self.health, live.metrics)
         self.apps: list[BatchApp] = []
         if "intake" in roles:
             self.apps.append(self._app(INTAKE_GROUP, self.intake, SOURCES, self.intake.take, [self.intake.work]))
@@ -67,6 +88,13 @@ class Worker:
 
     def run(self) -> None:
         """Run until told to stop; does not return when something fails."""
+        self.monitor.start()
+        live = self.settings.live
+        logger.warning(
+            "%s on %s (prefix %r), generation %s, state in %s; metrics at %s",
+            " and ".join(self.roles), self.connection.servers, live.kafka.prefix, self.generation, live.detect.state_dir,
+            self.monitor.address,
+        )  # fmt: skip
         try:
             _FaustWorker(self).execute_from_commandline()
         except SystemExit as leaving:
@@ -90,16 +118,34 @@ class Worker:
     ) -> BatchApp:
         prefix = self.settings.live.kafka.prefix
         member = f"{self.worker_id}-{group}"
-        app = BatchApp(
-            topic_name(prefix, group), stage, consumer_group_instance_id=member, **faust_settings(self.settings.live)
-        )
+        app = BatchApp(topic_name(prefix, group), stage, consumer_group_instance_id=member, **self._faust_settings())
         names = [topic_name(prefix, topic) for topic in topics]
         for name in names:
             self._agent(app, name, take)
-        for task in (*tasks, self.guard.beat):
+        for task in (*tasks, self.guard.beat, self._watch):
             app.task(self._guarded(task))
         app.on_before_shutdown.connect(self._shutdown, weak=False)  # type: ignore[arg-type]
         return app
+
+    def _faust_settings(self) -> dict[str, Any]:
+        """Faust's settings, as far as ours or safety decide them."""
+        session_s = self.settings.live.kafka.session_timeout_ms / 1000
+        return {
+            **self.connection.for_faust(),
+            "broker_session_timeout": session_s,
+            "broker_heartbeat_interval": session_s / 10,
+            "broker_request_timeout": max(60.0, session_s + 5),
+            "broker_commit_interval": COMMIT_INTERVAL_S,
+            "consumer_auto_offset_reset": "earliest",
+            "stream_buffer_maxsize": BATCHES_BUFFERED_MAX,
+            "stream_wait_empty": False,
+            "stream_recovery_delay": 0.0,
+            "topic_allow_declare": False,
+            "topic_disable_leader": True,
+            "web_enabled": False,
+            "store": "memory://",
+            "worker_redirect_stdouts": False,
+        }
 
     def _agent(self, app: BatchApp, name: str, take: Callable[[TP, list[Any]], Awaitable[None]]) -> None:
         async def work(stream: Any) -> None:
@@ -120,6 +166,13 @@ class Worker:
 
         run.__name__ = getattr(task, "__name__", "task")
         return run
+
+    async def _watch(self) -> None:
+        """End the process when its group will not have it: Faust would live on without ever reading a record."""
+        while True:
+            await asyncio.sleep(1)
+            if lost := self.health.live().reasons:
+                raise NotWorking(f"{'; '.join(lost)}. Mend what the log names, or start it again")
 
     async def _shutdown(self, app: Any, **_: Any) -> None:
         if app.stage is self.detect:
@@ -143,26 +196,6 @@ class _FaustWorker(faust.Worker):
         """The log goes last."""
         await super().on_shutdown()
         await self.ours.log.stop()
-
-
-def faust_settings(live: LiveSettings) -> dict[str, Any]:
-    """Faust's settings, as far as ours or safety decide them."""
-    return {
-        "broker": [f"kafka://{server.strip()}" for server in live.kafka.bootstrap_servers.split(",")],
-        "broker_session_timeout": live.kafka.session_timeout_ms / 1000,
-        "broker_heartbeat_interval": live.kafka.session_timeout_ms / 1000 / 10,
-        "broker_request_timeout": max(60.0, live.kafka.session_timeout_ms / 1000 + 5),
-        "broker_commit_interval": COMMIT_INTERVAL_S,
-        "consumer_auto_offset_reset": "earliest",
-        "stream_buffer_maxsize": BATCHES_BUFFERED_MAX,
-        "stream_wait_empty": False,
-        "stream_recovery_delay": 0.0,
-        "topic_allow_declare": False,
-        "topic_disable_leader": True,
-        "web_enabled": False,
-        "store": "memory://",
-        "worker_redirect_stdouts": False,
-    }
 
 
 def describe(error: BaseException) -> str:

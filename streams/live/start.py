@@ -1,0 +1,54 @@
+"""Start a worker: everything that can be wrong is looked for before any input is consumed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from streams.live.connection import Connection, admin_of, connection_of
+from streams.live.names import JOURNAL
+from streams.live.preflight import STATE_WAIT_SECONDS, preflight
+from streams.live.state_folder import StateFolder
+from streams.live.topics import present_topics
+from streams.live.worker import Worker, one_book
+from streams.settings import Settings
+
+
+class NotFit(Exception):
+    """What a worker needs is not there. The message names every mistake with its remedy."""
+
+
+def start_worker(settings: Settings, roles: tuple[str, ...], bootstrap: str | None, *, new_generation: bool = False) -> None:
+    """Run a worker until it is told to stop.
+
+    Raises:
+        SettingsError: settings that cannot work.
+        BrokerTrouble: no broker that answers and lets us in.
+        NotFit: topics, offsets, clocks or the state folder are not as they must be.
+        StateFolderHeld: another worker has the state folder.
+    """
+    connection = connection_of(settings.live.kafka, bootstrap)
+    mistakes = preflight(settings.live, roles, connection)
+    if mistakes:
+        raise NotFit("nothing was consumed:\n" + "\n".join(f"- {mistake}" for mistake in mistakes))
+    StateFolder(Path(settings.live.detect.state_dir)).claim(STATE_WAIT_SECONDS)
+    Worker(settings, roles, connection, books_of(connection), one_book, new_generation=new_generation).run()
+
+
+def with_arguments(settings: Settings, *, prefix: str | None, state_dir: Path | None, port: int | None) -> Settings:
+    """The settings with what the command line says instead."""
+    live = settings.live
+    if prefix is not None:
+        live = msgspec.structs.replace(live, kafka=msgspec.structs.replace(live.kafka, prefix=prefix))
+    if state_dir is not None:
+        live = msgspec.structs.replace(live, detect=msgspec.structs.replace(live.detect, state_dir=str(state_dir)))
+    if port is not None:
+        live = msgspec.structs.replace(live, metrics=msgspec.structs.replace(live.metrics, port=port))
+    return msgspec.structs.replace(settings, live=live)
+
+
+def books_of(connection: Connection) -> int:
+    """The number of books: the journal's partitions."""
+    with admin_of(connection) as admin:
+        return present_topics(admin, connection.settings.prefix)[JOURNAL].partitions

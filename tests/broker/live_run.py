@@ -1,0 +1,206 @@
+"""A live run for tests: topics under a prefix, records on them, workers as processes, what came out."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient
+
+from streams.files.inputs import find_topic_files
+from streams.files.merge import merge
+from streams.files.readers import open_sources
+from streams.live.names import ALERTS, JOURNAL, LOAN_RISK, ORDER_HEADER, REJECTS
+from streams.live.topics import create_missing, declared_topics
+
+REPOSITORY = Path(__file__).parents[2]
+FUNDTRAIL = [sys.executable, "-c", "from streams.cli import app; app()"]
+SESSION_MS = 3_000
+DEADLINE_S = 120
+
+SETTINGS = """
+[kafka]
+session_timeout_ms = {session}
+[detect]
+checkpoint_interval_ms = {checkpoint}
+publish_url = "{publish}"
+publish_interval_ms = {publish_every}
+"""
+
+
+def wait_until(done: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) -> None:
+    """Poll until ``done()``; an assertion with the last answer when it does not come."""
+    until = time.monotonic() + deadline_s
+    while not (answer := done()):
+        assert time.monotonic() < until, f"no {what} within {deadline_s} s; last answer {answer!r}"
+        time.sleep(0.1)
+
+
+class LiveRun:
+    """One prefix on one broker."""
+
+    def __init__(self, bootstrap: str, prefix: str, folder: Path, *, books: int = 1, lanes: int = 1) -> None:
+        self.bootstrap = bootstrap
+        self.prefix = prefix
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        with KafkaAdminClient(bootstrap_servers=bootstrap) as admin:
+            create_missing(admin, prefix, declared_topics(books=books, lanes=lanes), {})
+        self.consumer = KafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, group_id=None)
+
+    def close(self) -> None:
+        self.consumer.close()
+
+    # --- in -----------------------------------------------------------------------------------------------------------
+
+    def load(self, source: Path, *, lane: int = 0) -> int:
+        """Every record of a folder, in the order of its replay."""
+        return self.send(records_of(source), lane=lane)
+
+    def send(self, records: Iterable[tuple[str, bytes]], *, lane: int = 0, first: int = 0) -> int:
+        """(topic, value) in order."""
+        sent = first
+        with KafkaProducer(bootstrap_servers=self.bootstrap, acks="all", linger_ms=5, max_request_size=20 << 20) as producer:
+            for topic, value in records:
+                headers = [(ORDER_HEADER, str(sent).encode())]
+                producer.send(self.prefix + topic, value=value, headers=headers, partition=lane)
+                sent += 1
+            producer.flush()
+        return sent - first
+
+    # --- out ----------------------------------------------------------------------------------------------------------
+
+    def end(self, topic: str, partition: int = 0) -> int:
+        tp = TopicPartition(self.prefix + topic, partition)
+        return int(self.consumer.end_offsets([tp])[tp])
+
+    def read(self, topic: str, partition: int = 0) -> list[Any]:
+        """All messages of a partition."""
+        tp = TopicPartition(self.prefix + topic, partition)
+        self.consumer.assign([tp])
+        self.consumer.seek_to_beginning(tp)
+        end, found = self.end(topic, partition), []
+        while self.consumer.position(tp) < end:
+            for records in self.consumer.poll(timeout_ms=500).values():
+                found += records
+        return found
+
+    def alerts(self, partition: int = 0) -> list[bytes]:
+        return [message.value for message in self.read(ALERTS, partition)]
+
+    def rejects(self) -> dict[str, bytes]:
+        """Coordinates -> the last reject of them."""
+        return {message.key.decode(): message.value for message in self.read(REJECTS)}
+
+    # --- workers ------------------------------------------------------------------------------------------------------
+
+    def settings(self, *, checkpoint_ms: int = 1_000, publish: Path | None = None) -> Path:
+        path = self.folder / "settings.toml"
+        text = SETTINGS.format(session=SESSION_MS, checkpoint=checkpoint_ms, publish=publish or "", publish_every=1_000)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def start(
+        self,
+        role: str = "both",
+        state: str = "state",
+        *,
+        fault: str = "",
+        settings: Path | None = None,
+        more: Iterable[str] = (),
+    ) -> Worker:
+        """A worker as a process of its own."""
+        arguments = ["worker", "--bootstrap", self.bootstrap, "--prefix", self.prefix, "--role", role, "--port", "0"]
+        arguments += ["--state-dir", str(self.folder / state), "--config", str(settings or self.settings()), *more]
+        return Worker(arguments, self.folder / f"{state}-{role}.log", fault)
+
+    @contextmanager
+    def running(self, role: str = "both", state: str = "state", **options: Any) -> Iterator[Worker]:
+        worker = self.start(role, state, **options)
+        try:
+            yield worker
+            worker.stop()
+        finally:
+            worker.kill()
+
+    def until_alerts(self, count: int, worker: Worker | None = None, deadline_s: float = DEADLINE_S) -> None:
+        """Until so many alerts stand in the topic; fails at once when the worker ends."""
+
+        def done() -> bool:
+            assert worker is None or worker.is_running, worker.log.read_text(encoding="utf-8")[-3000:]
+            return self.end(ALERTS) >= count
+
+        wait_until(done, f"{count} alerts (there are {self.end(ALERTS)})", deadline_s)
+
+
+class Worker:
+    """A worker process."""
+
+    def __init__(self, arguments: list[str], log: Path, fault: str) -> None:
+        self.log = log
+        environment = {**os.environ, "FUNDTRAIL_FAULT": fault, "PYTHONPATH": str(REPOSITORY)}
+        with log.open("ab") as output:
+            self.process = subprocess.Popen([*FUNDTRAIL, *arguments], stdout=output, stderr=output, env=environment)
+
+    @property
+    def is_running(self) -> bool:
+        return self.process.poll() is None
+
+    def kill(self) -> None:
+        """SIGKILL, also when it is stopped."""
+        if self.is_running:
+            self.process.kill()
+        self.process.wait()
+
+    def stop(self, deadline_s: float = 60) -> int:
+        """SIGTERM, and its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(deadline_s)
+
+    def ends(self, deadline_s: float = 60) -> int:
+        """Its exit code, once it ends by itself."""
+        return self.process.wait(deadline_s)
+
+    @property
+    def address(self) -> str:
+        """Where it serves metrics."""
+        said: list[str] = []
+
+        def told() -> bool:
+            said[:] = [word for word in self.log.read_text(encoding="utf-8").split() if word.startswith("http://")]
+            return bool(said)
+
+        wait_until(told, "metrics address in the log", 30)
+        return said[-1].rstrip(".,;")
+
+    def metrics(self) -> dict[str, float]:
+        """Every sample of /metrics."""
+        text = self.get("/metrics")
+        return {
+            line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines() if not line.startswith("#")
+        }
+
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(self.address + path, timeout=10) as answer:
+            return str(answer.read().decode())
+
+
+def records_of(source: Path) -> Iterator[tuple[str, bytes]]:
+    """(topic, bytes) of a folder's records, in the order of its replay."""
+    sources = open_sources(find_topic_files([source]).files)
+    for rows, _ in merge(sources):
+        for row in rows:
+            assert isinstance(row[6], bytes)
+            yield sources[row[3]].file.topic, row[6]
+
+
+__all__ = ["ALERTS", "JOURNAL", "LOAN_RISK", "REJECTS", "LiveRun", "Worker", "records_of", "wait_until"]

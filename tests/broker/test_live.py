@@ -1,0 +1,179 @@
+"""The live path on a real Kafka: the same bytes as a replay, however often its processes are killed."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import jsonschema
+import msgspec
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from streams.files.replay import replay
+from streams.live.fault_points import STEPS
+from streams.settings import load_settings
+from streams.simulate.world import simulate
+from tests.broker.live_run import ALERTS, JOURNAL, LOAN_RISK, LiveRun, wait_until
+from tests.broker.shared import Reached
+
+SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
+KILLS = int(__import__("os").environ.get("LIVE_KILLS", "30"))
+
+
+class Bank:
+    """A simulated bank and what a replay of its folder says."""
+
+    def __init__(self, folder: Path, *, loans: int, days: int, seed: int) -> None:
+        self.source = folder / "bank"
+        self.source.mkdir()
+        simulate(self.source, loans=loans, days=days, seed=seed, misuse_share=0.3)
+        out = folder / "replayed"
+        self.summary = replay([self.source], out, load_settings())
+        self.alerts = (out / "alerts.jsonl").read_bytes().splitlines()
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory: pytest.TempPathFactory) -> Bank:
+    return Bank(tmp_path_factory.mktemp("small"), loans=150, days=30, seed=7)
+
+
+@pytest.fixture(scope="module")
+def large_bank(tmp_path_factory: pytest.TempPathFactory) -> Bank:
+    return Bank(tmp_path_factory.mktemp("large"), loans=700, days=60, seed=11)
+
+
+@pytest.fixture
+def live(broker: Reached, prefix: str, tmp_path: Path) -> Iterator[LiveRun]:
+    run = LiveRun(broker.bootstrap, prefix, tmp_path / "live")
+    yield run
+    run.close()
+
+
+def test_the_live_path_says_what_a_replay_says_and_accounts_for_every_record(live: LiveRun, bank: Bank) -> None:
+    sent = live.load(bank.source)
+    with live.running() as worker:
+        live.until_alerts(len(bank.alerts), worker)
+        wait_until(lambda: worker.metrics()['fundtrail_journal_lag_pages{book="0"}'] == 0, "end of the journal")
+        metrics = worker.metrics()
+        assert '"ok": true' in worker.get("/health/ready")
+    assert live.alerts() == bank.alerts
+    assert metrics["fundtrail_intake_in_total"] == sent == metrics['fundtrail_intake_records_total{outcome="journalled"}']
+    assert metrics['fundtrail_detect_records_total{book="0",outcome="applied"}'] == bank.summary.records.applied
+    assert metrics["fundtrail_intake_accounting_difference"] == 0
+    assert metrics['fundtrail_detect_accounting_difference{book="0"}'] == 0
+    assert metrics['fundtrail_withheld_total{book="0"}'] == 0
+
+
+def test_no_kill_at_any_step_loses_or_doubles_an_alert(live: LiveRun, large_bank: Bank) -> None:
+    """Intake and detect as two processes, each killed again and again: at armed steps and at random moments."""
+    live.load(large_bank.source)
+    chance = random.Random(2024)
+    steps = [f"{step}:{times}" for step in STEPS for times in (1, 3)]
+    for kill in range(KILLS):
+        role = chance.choice(("intake", "detect", "detect"))
+        other = "detect" if role == "intake" else "intake"
+        armed = [step for step in steps if step.startswith(role)]
+        fault = chance.choice(armed) if kill % 3 else ""
+        victim = live.start(role, f"state-{role}", fault=fault)
+        bystander = live.start(other, f"state-{other}") if chance.random() < 0.3 else None
+        seconds = chance.uniform(0.8, 2.5)
+        try:
+            victim.ends(deadline_s=seconds)
+        except Exception:  # still running: killed in the middle of whatever it does
+            victim.kill()
+        if bystander is not None:
+            bystander.kill()
+    with live.running("intake", "state-intake") as intake, live.running("detect", "state-detect") as detect:
+        live.until_alerts(len(large_bank.alerts), detect)
+        wait_until(lambda: detect.metrics()['fundtrail_journal_lag_pages{book="0"}'] == 0 and _is_written(intake), "the end")
+        counts = detect.metrics()
+    assert live.alerts() == large_bank.alerts
+    assert counts['fundtrail_detect_records_total{book="0",outcome="applied"}'] == large_bank.summary.records.applied
+    assert counts['fundtrail_detect_accounting_difference{book="0"}'] == 0
+
+
+def _is_written(intake: object) -> bool:
+    metrics = intake.metrics()  # type: ignore[attr-defined]
+    return metrics["fundtrail_intake_waiting"] == 0 and metrics["fundtrail_intake_lanes"] == 1
+
+
+def test_a_lost_state_folder_costs_time_and_no_alert(live: LiveRun, bank: Bank) -> None:
+    live.load(bank.source)
+    with live.running() as worker:
+        live.until_alerts(len(bank.alerts) // 2, worker)
+        worker.kill()
+        shutil.rmtree(live.folder / "state")
+        with live.running() as second:
+            live.until_alerts(len(bank.alerts), second)
+            wait_until(lambda: second.metrics()['fundtrail_journal_lag_pages{book="0"}'] == 0, "end of the journal")
+        assert live.alerts() == bank.alerts
+
+
+def test_two_workers_hand_the_work_over_and_one_that_was_paused_too_long_ends(live: LiveRun, large_bank: Bank) -> None:
+    live.load(large_bank.source)
+    first, second = live.start(state="first"), live.start(state="second")
+    try:
+        live.until_alerts(3)
+        owner, other = (first, second) if _has_book(first) else (second, first)
+        owner.process.send_signal(19)  # SIGSTOP, for longer than the session
+        wait_until(lambda: _has_book(other), "take-over by the other worker")
+        live.until_alerts(20)
+        owner.process.send_signal(18)  # SIGCONT
+        assert owner.ends() == 1
+        assert "start it again" in owner.log.read_text(encoding="utf-8")
+        third = live.start(state="third")
+        try:
+            live.until_alerts(len(large_bank.alerts), other)
+            wait_until(lambda: _caught_up(other), "end of the journal")
+        finally:
+            third.kill()
+    finally:
+        first.kill()
+        second.kill()
+    assert live.alerts() == large_bank.alerts
+
+
+def _has_book(worker: object) -> bool:
+    return bool(worker.metrics()["fundtrail_detect_books"] == 1)  # type: ignore[attr-defined]
+
+
+def _caught_up(worker: object) -> bool:
+    return worker.metrics().get('fundtrail_journal_lag_pages{book="0"}', 1) == 0  # type: ignore[attr-defined]
+
+
+def test_alerts_can_be_read_by_anybody_and_keep_to_the_published_schema(live: LiveRun, bank: Bank, broker: Reached) -> None:
+    live.load(bank.source)
+    with live.running() as worker:
+        live.until_alerts(len(bank.alerts), worker)
+    for topic, schema_name in ((ALERTS, "alert"), (LOAN_RISK, "loan-risk")):
+        schema = msgspec.json.decode((SCHEMAS / f"{schema_name}.json").read_bytes())
+        validator = jsonschema.Draft202012Validator(schema)
+        values = [message.value for message in live.read(topic)]
+        assert values == _read_with_librdkafka(broker.bootstrap, live.prefix + topic, len(values))
+        for value in values:
+            validator.validate(msgspec.json.decode(value))
+
+
+def _read_with_librdkafka(bootstrap: str, topic: str, count: int) -> list[bytes]:
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "somebody-else", "enable.auto.commit": False})
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    try:
+        return [message.value() for message in consumer.consume(count, timeout=30)]
+    finally:
+        consumer.close()
+
+
+def test_the_journal_alone_gives_the_same_alerts(live: LiveRun, bank: Bank) -> None:
+    """Whatever order intake found, folding its journal again says the same."""
+    from streams.live.fold import BookFold
+    from streams.live.journal import decode_page
+
+    live.load(bank.source)
+    with live.running() as worker:
+        live.until_alerts(len(bank.alerts), worker)
+    fold = BookFold(0, load_settings().engine, "again")
+    said = [message for page in live.read(JOURNAL) for message in fold.fold(page.offset, decode_page(page.value))]
+    assert [message.entry.value for message in said if message.topic == ALERTS] == live.alerts()
