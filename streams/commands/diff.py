@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.commands.broker import BootstrapOption, PrefixOption
 from streams.commands.leaving import DIFFERENT, ConfigOption, errors_in_one_line, settings_of
-from streams.commands.reaching import BootstrapOption, instant, reading
+from streams.commands.reaching import Where, instant, reading
 
 if TYPE_CHECKING:
     from streams.files.diff import Difference
@@ -33,6 +34,7 @@ def diff(
     config_b: Annotated[Path | None, typer.Option(help="The settings of B, where it is a topic.")] = None,
     config: ConfigOption = None,
     bootstrap: BootstrapOption = None,
+    prefix: PrefixOption = None,
 ) -> None:
     """Show which alerts two runs say differently, what differs, and why. Ends with 0 when they are equal, with 4 when not."""
     from streams.files.runs import RunMistake
@@ -41,7 +43,8 @@ def diff(
         from streams.files.diff import diff as compare
         from streams.files.runs import within
 
-        runs = (_run(run_a, config_a, config, bootstrap), _run(run_b, config_b, config, bootstrap))
+        sides = ((run_a, config_a), (run_b, config_b))
+        runs = (_run(name, own, Where(config or own, bootstrap, prefix)) for name, own in sides)
         a, b = (within(run, since, until) for run in runs)
         difference = compare(a, b, all_revisions=all_revisions)
         _tell(difference, json_file, show)
@@ -49,7 +52,7 @@ def diff(
         raise typer.Exit(DIFFERENT)
 
 
-def _run(name: str, its_config: Path | None, config: Path | None, bootstrap: str | None) -> Run:
+def _run(name: str, its_config: Path | None, where: Where) -> Run:
     from streams.files.runs import read_run
 
     if not name.startswith("kafka:"):
@@ -57,7 +60,7 @@ def _run(name: str, its_config: Path | None, config: Path | None, bootstrap: str
     from streams.live.topic_run import TopicRun, read_topic_run
 
     configuration = settings_of(its_config).engine if its_config is not None else None
-    with reading(settings_of(config or its_config).live.kafka, bootstrap) as (_, reader):
+    with reading(where) as (_, reader):
         return read_topic_run(reader, TopicRun.parse(name), configuration)
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.commands.broker import BootstrapOption, PrefixOption
 from streams.commands.leaving import errors_in_one_line, settings_of
-from streams.commands.reaching import BootstrapOption, instant, reading
+from streams.commands.reaching import Where, instant, reading
 
 if TYPE_CHECKING:
     from streams.live.shadow import Course
@@ -26,6 +27,7 @@ def shadow(
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Stop at the journal's present end.")] = False,
     bootstrap: BootstrapOption = None,
+    prefix: PrefixOption = None,
 ) -> None:
     """Fold the live journal under other settings and say the alerts on alerts-shadow, until Ctrl-C."""
     with errors_in_one_line():
@@ -37,10 +39,10 @@ def shadow(
         from streams.live.shadow import Shadow
 
         settings = settings_of(config)
-        names = {ALERTS: topic_name(settings.live.kafka.prefix, ALERTS_SHADOW)}
         generation = generation_of(ENGINE_VERSION, settings.engine)
         try:
-            with reading(settings.live.kafka, bootstrap) as (connection, reader), producer_of(connection) as producer:
+            with reading(Where(config, bootstrap, prefix)) as (connection, reader), producer_of(connection) as producer:
+                names = {ALERTS: topic_name(connection.settings.prefix, ALERTS_SHADOW)}
                 full = reader.under("")
                 make_topics(connection, full, names, len(reader.extents(JOURNAL)))
                 run = Shadow(reader, Beside(producer, full, names, generation), settings.engine, since)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.commands.broker import BootstrapOption, PrefixOption
 from streams.commands.leaving import ConfigOption, errors_in_one_line, settings_of
-from streams.commands.reaching import BootstrapOption, instant, reading
+from streams.commands.reaching import Where, instant, reading
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,6 +47,7 @@ def watch(
     topic: Annotated[str, typer.Option(help="The topic of alerts, without the prefix.")] = "alerts",
     config: ConfigOption = None,
     bootstrap: BootstrapOption = None,
+    prefix: PrefixOption = None,
 ) -> None:
     """Show alerts as they are said, until Ctrl-C."""
     if since is not None and from_beginning:
@@ -64,7 +66,7 @@ def watch(
         )
         console, offset = Console(soft_wrap=True), settings.engine.utc_offset_minutes
         try:
-            with reading(settings.live.kafka, bootstrap) as (_, reader):
+            with reading(Where(config, bootstrap, prefix)) as (_, reader):
                 shown = 0
                 for one in seen(_messages(reader, topic, since, from_beginning, until_end), wanted):
                     shown += _show(one, console, as_json, offset)
