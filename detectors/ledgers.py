@@ -49,7 +49,7 @@ class Ledgers:
         limits: see :class:`TraceLimits`.
     """
 
-    APART: ClassVar[tuple[str, ...]] = ("accounts", "cold", "touched")
+    APART: ClassVar[tuple[str, ...]] = ("accounts", "cold", "interval", "touched")
     """Fields that a snapshot does not take with the others: see :meth:`set_apart`."""
 
     def __init__(self, bookings: Sequence[str] = ("loan_first", "fifo"), limits: TraceLimits | None = None) -> None:
@@ -65,7 +65,8 @@ class Ledgers:
         """No accounts yet, and nobody who keeps them."""
         self.accounts: dict[str, dict[str, Account]] = {}
         self.cold: ColdAccounts | None = None  # accounts of a checkpoint that nothing has asked for yet
-        self.touched: dict[Account, None] | None = None  # those asked for since; None: nobody wants to know
+        self.interval = 0  # between checkpoints; 0 is for good, and no account is noted
+        self.touched: list[Account] = []  # accounts that were looked up in this interval, and so may have changed
 
     def next_seq(self) -> int:
         """The position of the next transfer in the fold."""
@@ -83,15 +84,15 @@ class Ledgers:
             if account is None:
                 account = Account(account_id, currency, place, is_sink)
             book[account_id] = account
-        if self.touched is not None:
-            self.touched[account] = None
+        if account.noted != self.interval:
+            self._note(account)
         return account
 
     def find(self, account_id: str, currency: str) -> Account | None:
         """The account if it is known; the caller may change it."""
         account = self.look(account_id, currency)
-        if account is not None and self.touched is not None:
-            self.touched[account] = None
+        if account is not None and account.noted != self.interval:
+            self._note(account)
         return account
 
     def look(self, account_id: str, currency: str) -> Account | None:
@@ -105,9 +106,19 @@ class Ledgers:
         return account
 
     def touch(self, account: Account) -> None:
-        """An account that was not looked up just now is going to change."""
-        if self.touched is not None:
-            self.touched[account] = None
+        """Note an account that is going to change; whoever looks one up by ``account`` or ``find`` has done so."""
+        if account.noted != self.interval:
+            self._note(account)
+
+    def _note(self, account: Account) -> None:
+        account.noted = self.interval
+        self.touched.append(account)
+
+    def next_interval(self) -> list[Account]:
+        """The accounts noted since the last call; those of the next are noted from now on."""
+        touched, self.touched = self.touched, []
+        self.interval += 1
+        return touched
 
     def close(self, account: Account) -> None:
         """Forget an account; whoever still mentions it keeps it as it is."""

@@ -48,7 +48,7 @@ STRUCTS: dict[str, type[Struct]] = {
     for cls in (events.AccountTransaction, events.LoanDisbursement, AlertLimits, LegLimits, Scorecard, TraceLimits)
 }
 SINGLE: dict[str, Any] = {"OWN": OWN, "GHOST": GHOST}
-APART: dict[type[Any], tuple[str, ...]] = {Tracer: Tracer.APART}
+APART: dict[type[Any], tuple[str, ...]] = {Account: Account.APART, Tracer: Tracer.APART}
 """Fields that are no state, or whose state is kept apart: a thawed object has them as its class makes them."""
 
 _ATOMS = frozenset({type(None), bool, int, float, str})
@@ -83,6 +83,12 @@ def thaw(
     if meet is not None:
         meet(thawer.transfers_by_seq())
     return thawer.root()
+
+
+def _fields_of(kind: type[Any]) -> tuple[str, ...] | None:
+    """The slots that are state."""
+    slots, apart = slots_of(kind), APART.get(kind, ())
+    return tuple(name for name in slots if name not in apart) if slots is not None else None
 
 
 def slots_of(kind: type[Any]) -> tuple[str, ...] | None:
@@ -127,7 +133,7 @@ class _Freezer:
             Holding: lambda value: ["holding", value.labelled_minor, *map(self._lot, value.lots)],
             Origin: self._origin,
         }
-        self._fields = {kind: attrgetter(*slots) for kind in CLASSES.values() if (slots := slots_of(kind)) is not None}
+        self._fields = {kind: attrgetter(*slots) for kind in CLASSES.values() if (slots := _fields_of(kind)) is not None}
 
     def plain(self, value: Any) -> Any:
         return self._plain((value,))[0]
@@ -300,14 +306,14 @@ class _Thawer:
         return met
 
     def root(self) -> Any:
-        slots = {kind: slots_of(kind) for kind in CLASSES.values()}
+        slots = {kind: _fields_of(kind) for kind in CLASSES.values()}
         value = self.value
         for made, node in zip(self.nodes, self.data["nodes"], strict=True):
             names = slots[type(made)]
+            if type(made) in APART:
+                made.set_apart()
             if names is None:
                 vars(made).update(value(node[1]))
-                if type(made) in APART:
-                    made.set_apart()
             else:
                 for name, plain in zip(names, node[1:], strict=True):
                     setattr(made, name, plain if type(plain) is not list else value(plain))

@@ -24,7 +24,7 @@ from detectors.configuration import Configuration
 from detectors.engine import Engine
 from detectors.parts import engine_of
 from streams.live import tables
-from streams.live.child import CAN_FORK, Child
+from streams.live.child import CAN_FORK, Child, ChildFailed
 from streams.live.fold import BookFold
 from streams.live.state_errors import (
     CheckpointFailed,
@@ -46,7 +46,7 @@ STATE_VERSION = 1
 
 BUSY_SECONDS = 30.0
 
-Touched = dict[Account, None]
+Touched = list[Account]
 
 
 class Saved(NamedTuple):
@@ -97,29 +97,25 @@ class CheckpointFile:
         self.settle(saved, number)
         return saved
 
-    def take(self, fold: BookFold) -> Touched | None:
-        """The accounts looked up since the last checkpoint; from now on the engine notes those of the next.
-
-        None: it did not note them.
-        """
+    def take(self, fold: BookFold) -> Touched:
+        """The accounts looked up since the last checkpoint; from now on the engine notes those of the next."""
         self.lock.take()
-        touched, fold.engine.tracer.touched = fold.engine.tracer.touched, {}
-        return touched
+        return fold.engine.tracer.next_interval()
 
-    def give_back(self, fold: BookFold, touched: Touched | None) -> None:
-        """The checkpoint that :meth:`take` was for has failed."""
+    def give_back(self, fold: BookFold, touched: Touched) -> None:
+        """The checkpoint that :meth:`take` was for has failed: the next one has its accounts to write, too."""
         tracer = fold.engine.tracer
-        tracer.touched = {**touched, **(tracer.touched or {})} if touched is not None else None
+        tracer.touched = list(dict.fromkeys(touched + tracer.touched))
 
     def settle(self, saved: Saved, number: int) -> None:
         """The checkpoint is durable: the accounts that are noted now belong to the one after it."""
         self._base = (saved.next_offset, number)
 
-    def write(self, fold: BookFold, touched: Touched | None, wanted: Callable[[], bool] = lambda: True) -> tuple[Saved, int]:
+    def write(self, fold: BookFold, touched: Touched, wanted: Callable[[], bool] = lambda: True) -> tuple[Saved, int]:
         """One checkpoint in one transaction: (the checkpoint, its number in this file).
 
         Args:
-            touched: accounts that may have changed since the last one; None: all.
+            touched: accounts that may have changed since the last one.
             wanted: asked before the end; when it says no, nothing is written.
         """
         started = time.monotonic()
@@ -129,7 +125,7 @@ class CheckpointFile:
                 tables.make_tables(file)
             meta = tables.read_meta(file)
             number = int(meta.get("saves", 0)) + 1
-            if touched is None or self._base is None or self._base != (meta.get("next_offset"), meta.get("saves")):
+            if self._base is None or self._base != (meta.get("next_offset"), meta.get("saves")):
                 tables.clear(file)
                 meta.clear()
                 rows = tables.write_all(file, fold.engine)
@@ -202,7 +198,7 @@ class CheckpointFile:
         fold.next_offset = int(meta["next_offset"])
         fold.watermarks = msgspec.json.decode(str(meta["watermarks"]), type=dict[str, int])
         fold.counts = Counter(msgspec.json.decode(str(meta["counts"]), type=dict[str, int]))
-        fold.engine.tracer.touched = {}
+        fold.engine.tracer.next_interval()
         self._base = (fold.next_offset, int(meta["saves"]))
         return fold
 
@@ -266,7 +262,7 @@ class Checkpointer:
     def __init__(self, file: CheckpointFile) -> None:
         self.file = file
         self._fold: BookFold | None = None  # of the checkpoint that is being written
-        self._touched: Touched | None = None
+        self._touched: Touched = []
         self._child: Child | None = None
         self._pause_ms = 0.0
 
@@ -276,14 +272,21 @@ class Checkpointer:
         return self._fold is not None
 
     def begin(self, fold: BookFold) -> None:
-        """Begin a checkpoint of the fold as it is now; the fold may go on at once."""
+        """Begin a checkpoint of the fold as it is now; the fold may go on at once.
+
+        Raises:
+            CheckpointFailed: there is no process to write it.
+        """
         assert not self.running, "the checkpoint before has not been polled to its end"
         started = time.monotonic()
         self._touched, self._fold = self.file.take(fold), fold
         if CAN_FORK:
             parent = os.getpid()
             kept = self.file.lock.descriptor
-            self._child = Child(lambda: self._written(lambda: os.getppid() == parent), () if kept is None else (kept,))
+            try:
+                self._child = Child(lambda: self._written(lambda: os.getppid() == parent), () if kept is None else (kept,))
+            except ChildFailed as error:
+                raise self._failed(error) from error
         self._pause_ms = (time.monotonic() - started) * 1000.0
 
     def _written(self, wanted: Callable[[], bool]) -> bytes:
@@ -305,20 +308,23 @@ class Checkpointer:
     def _end(self, ask: Callable[[Child], bytes | None]) -> Saved | None:
         if self._fold is None:
             return None
-        fold = self._fold
         try:
             report = self._report(ask)
         except Exception as error:
-            self._fold = self._child = None
-            self.file.give_back(fold, self._touched)
-            raise CheckpointFailed(f"{self.file.path}: no checkpoint was written: {why(error)}") from error
+            raise self._failed(error) from error
         if report is None:
             return None
-        self._fold = self._child = self._touched = None
+        self._fold, self._child, self._touched = None, None, []
         (next_offset, seconds, size, rows, _), number = msgspec.msgpack.decode(report)
         saved = Saved(next_offset, seconds, size, rows, self._pause_ms)
         self.file.settle(saved, number)
         return saved
+
+    def _failed(self, error: Exception) -> CheckpointFailed:
+        assert self._fold is not None
+        self.file.give_back(self._fold, self._touched)
+        self._fold, self._child, self._touched = None, None, []
+        return CheckpointFailed(f"{self.file.path}: no checkpoint was written: {why(error)}")
 
     def _report(self, ask: Callable[[Child], bytes | None]) -> bytes | None:
         if self._child is not None:

@@ -282,6 +282,27 @@ def test_a_child_whose_worker_is_gone_writes_nothing(path: Path) -> None:
     assert load(path).next_offset == 10
 
 
+def test_where_no_process_can_be_forked_the_next_checkpoint_has_it_all(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fold, file = new_fold(), CheckpointFile(path, GENERATION)
+    checkpointer = Checkpointer(file)
+    fold_on(fold, 200)
+    file.save(fold)
+    fold_on(fold, 20)
+
+    def no_more() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fork", no_more)
+        with pytest.raises(CheckpointFailed, match="no process could be forked: Resource temporarily unavailable"):
+            checkpointer.begin(fold)
+    assert not checkpointer.running
+    checkpointer.begin(fold)
+    checkpointer.wait()
+    file.close()
+    assert same(load(path), fold)
+
+
 # --- the child ----------------------------------------------------------------------------------------------------------
 
 
@@ -355,7 +376,7 @@ def test_without_fork_the_fold_waits_for_its_checkpoint(path: Path, monkeypatch:
 # --- rows ---------------------------------------------------------------------------------------------------------------
 
 TYING = {"holdings", "claims", "gain"}
-DERIVED = {"legs_awaited"}
+DERIVED = {"legs_awaited", "noted"}
 
 
 def filled_account() -> Account:
@@ -502,5 +523,5 @@ def test_ids_seen_are_kept_through_many_turns(path: Path) -> None:
 def test_an_engine_that_nobody_checkpoints_notes_nothing() -> None:
     engine = Engine(SHIPPED)
     engine.apply(payment(1, "p", "q"))
-    assert engine.tracer.touched is None
+    assert engine.tracer.touched == []
     assert engine.tracer.cold is None
