@@ -26,11 +26,10 @@ from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import bench
 import msgspec
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks import bench
 from detectors.events import AccountTransaction, Event, LoanDisbursement
 from streams.live.checkpoint import Checkpointer, CheckpointFile, Saved
 from streams.live.fold import BookFold
