@@ -162,7 +162,7 @@ def _read_with_librdkafka(bootstrap: str, topic: str, count: int) -> list[bytes]
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "somebody-else", "enable.auto.commit": False})
     consumer.assign([TopicPartition(topic, 0, 0)])
     try:
-        return [message.value() for message in consumer.consume(count, timeout=30)]
+        return [message.value() or b"" for message in consumer.consume(count, timeout=30)]
     finally:
         consumer.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from streams.live.lane import Lane, SourceRecord, source_record
@@ -15,11 +16,7 @@ A, B = "loan-disbursements", "account-transactions"
 
 
 def lane(**changes: int) -> Lane:
-    return Lane({A: -1, B: -1}, IntakeSettings(**{**_plain(SETTINGS), **changes}))
-
-
-def _plain(settings: IntakeSettings) -> dict[str, int | str]:
-    return {name: getattr(settings, name) for name in settings.__struct_fields__}
+    return Lane({A: -1, B: -1}, msgspec.structs.replace(SETTINGS, **changes))
 
 
 def record(topic: str, offset: int, order: int, *, at: int = 0, follows: int | None = None, size: int = 10) -> SourceRecord:
@@ -109,7 +106,8 @@ def test_any_cutting_of_two_topics_gives_the_one_order(seed: int) -> None:
     for order, topic in enumerate(topics):
         queues[topic].append(record(topic, offsets[topic], order, follows=order - 1))
         offsets[topic] += 1
-    merged, found, now_ms = lane(), [], 0
+    merged, now_ms = lane(), 0
+    found: list[int] = []
     while len(found) < 200:
         topic = chance.choice((A, B))
         count = chance.randrange(8)
