@@ -20,7 +20,7 @@ def lane(**changes: int) -> Lane:
 
 
 def record(topic: str, offset: int, order: int, *, at: int = 0, follows: int | None = None, size: int = 10) -> SourceRecord:
-    return SourceRecord(order, follows, topic, offset, b"x" * size, 0, None, (), at)
+    return SourceRecord(order, None if follows is None else order, follows, topic, offset, b"x" * size, 0, None, (), at)
 
 
 def went(lane: Lane, now_ms: int, *at_end: str) -> list[int]:
@@ -78,6 +78,14 @@ def test_a_next_owner_who_knows_the_last_number_waits_for_the_next() -> None:
     assert went(merged, 500, A, B) == []
     merged.offer(B, [record(B, 8, 41, follows=40), record(B, 9, 42, follows=41)])
     assert went(merged, 500, A, B) == [41, 42, 43]
+
+
+def test_a_record_without_a_number_does_not_loosen_the_order_of_the_others() -> None:
+    merged = lane()
+    merged.offer(A, [record(A, 0, 0, follows=-1), record(A, 1, 1_790_000_000_000)])
+    assert went(merged, 25, B) == [0, 1_790_000_000_000]
+    merged.offer(A, [record(A, 2, 2, follows=1)])
+    assert went(merged, 900, B) == []  # 1 is still missing
 
 
 def test_what_was_taken_before_is_a_duplicate() -> None:
