@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from streams.live.connection import connection_of, consumer_of, producer_of
 from streams.live.log import Entry, Stored
 from streams.live.reading import reader_of
 from streams.live.redrive import REDRIVE_GROUP, Planned, Redrive, Redriven
-from streams.live.reject_shelf import Coordinates, RejectShelf, Selection
+from streams.live.reject_shelf import RejectShelf, Selection
 from streams.live.rejects import LiveReject, entry_of, live_reject
 from streams.settings import load_settings
 from tests.broker.journal_sample import make_topics, messages, produce, settings_file
@@ -274,14 +273,3 @@ def test_a_mark_keeps_the_whole_reject_and_survives_a_repetition_of_it(bank: Ban
     assert marks[1] == {**marks[0], "redriven_to": f"{TRANSACTIONS}/0/1"}, "so a compacted topic loses nothing"
     bank.put(reject, 0)
     assert "1 were redriven before" in bank.say("redrive")[1]
-
-
-def test_the_shelf_holds_what_it_was_given(tmp_path: Path) -> None:
-    with RejectShelf() as shelf:
-        reject = live_reject(TRANSACTIONS, 0, 3, "intake", FAULT, b"x" * 10)
-        shelf.put(0, 5, entry_of(reject).value)
-        shelf.put(0, 6, b"no reject")
-        (item,) = shelf.selected(Selection(coordinates=frozenset({Coordinates(TRANSACTIONS, 0, 3)})))
-        assert shelf.whole(item) == reject
-        assert (shelf.messages, shelf.foreign) == (2, 1)
-        assert reject.original_sha256 == hashlib.sha256(b"x" * 10).hexdigest()
