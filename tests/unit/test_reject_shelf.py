@@ -12,7 +12,7 @@ from detectors.events import Fault
 from streams.live.corrections import CorrectionMistake, read_corrections
 from streams.live.reject_shelf import Coordinates, RejectShelf, Selection
 from streams.live.rejects import LiveReject, entry_of, live_reject
-from tests.unit.feed_sample import jsonl, transfer, write
+from tests.unit.feed_sample import Cells, jsonl, transfer, write
 
 FAULT = Fault("amount_minor", "expected a whole number of minor units; found 75.5")
 TRANSACTIONS = "account-transactions"
@@ -58,7 +58,13 @@ def test_what_are_no_coordinates_is_told_with_an_example(text: str) -> None:
 
 def test_all_mistakes_in_a_file_of_mended_records_are_told_with_their_lines(tmp_path: Path) -> None:
     good = {"of": f"{TRANSACTIONS}/0/1", "value": transfer(1)}
-    lines = [good, {"of": "nowhere", "value": {}}, {"of": f"{TRANSACTIONS}/0/2", "value": None}, good, {"value": {}}]
+    lines: list[Cells] = [
+        good,
+        {"of": "nowhere", "value": {}},
+        {"of": f"{TRANSACTIONS}/0/2", "value": None},
+        good,
+        {"value": {}},
+    ]
     file = write(tmp_path / "mended.jsonl", jsonl(lines) + b"\nnot json\n")
     with pytest.raises(CorrectionMistake) as told:
         read_corrections(file)
