@@ -13,6 +13,9 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, ClassVar, Protocol, cast
 
 import faust
+from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.structs import OffsetAndMetadata
+from aiokafka.structs import TopicPartition as _TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
@@ -30,11 +33,14 @@ class Stage(Protocol):
     async def assigned(self, committed: Mapping[TP, int | None]) -> Mapping[TP, int]:
         """These partitions are ours now, with what the group has committed; returns from where to read them instead."""
 
-    def revoked(self, partitions: set[TP]) -> None:
-        """These partitions are no longer ours."""
+    async def revoked(self, partitions: set[TP]) -> None:
+        """These partitions are about to be somebody else's, who gets them once this returns: write nothing more of theirs."""
 
     async def committable(self) -> Mapping[TP, int]:
         """The offsets up to which everything is durable: the first one still needed, per partition."""
+
+    def note(self, tp: TP) -> str:
+        """A word to keep beside a committed offset, for the next owner."""
 
 
 class BatchThread(AIOKafkaConsumerThread):
@@ -44,6 +50,24 @@ class BatchThread(AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS_MAX
         return consumer
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """As the base class's, with the stage's word beside each offset."""
+        note = cast(BatchConsumer, self.consumer).stage.note
+        ours = {tp: offset for tp, offset in offsets.items() if tp in self.assignment()}
+        marked = {_TopicPartition(*tp): OffsetAndMetadata(offset, note(TP(*tp))) for tp, offset in ours.items()}
+        try:
+            await self._ensure_consumer().commit(marked)
+        except (CommitFailedError, IllegalStateError) as error:  # a rebalance came between: the next owner commits
+            self.log.warning("Not committed: %s", error)
+            return False
+        return True
+
+    async def notes(self, partitions: tuple[TP, ...]) -> dict[TP, str]:
+        """What stands beside the committed offsets."""
+        coordinator = self._ensure_consumer()._coordinator
+        found = await coordinator.fetch_committed_offsets([_TopicPartition(*tp) for tp in partitions])
+        return {TP(*tp): marked.metadata for tp, marked in found.items()}
 
     async def _fetch_records(self, *arguments: Any, **options: Any) -> Any:
         records = await super()._fetch_records(*arguments, **options)
@@ -88,18 +112,30 @@ class BatchConsumer(Consumer):
     async def perform_seek(self) -> None:
         """Ask the stage where to read on, before anything flows."""
         self.fetched.clear()
-        committed = await self.seek_to_committed()
-        positions = dict(await self.stage.assigned({TP(*tp): _offset(committed.get(tp)) for tp in self.assignment()}))
-        self._committed_offset.update({tp: _offset(committed.get(tp)) for tp in self.assignment()})
+        found = await self.seek_to_committed()
+        committed = {TP(*tp): _offset(found.get(tp)) for tp in self.assignment()}
+        self._committed_offset.update(committed)  # before the stage may name less, of a state that is behind another worker's
+        positions = dict(await self.stage.assigned(committed))
         if positions:
             await self.seek_wait(positions)
         for tp in self.assignment():
             self._read_offset[tp] = positions.get(TP(*tp))
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Commit what is durable, then let go."""
+        """Nothing flows any more; then let go. The group goes on when this returns, or when the session has timed out."""
         await super().on_partitions_revoked(revoked)
-        self.stage.revoked({TP(*tp) for tp in revoked})
+        await self.stage.revoked({TP(*tp) for tp in revoked})
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """With nothing assigned Faust never asks where to read on; the stage hears of it here."""
+        await super().on_partitions_assigned(assigned, generation_id)
+        if not assigned:
+            await self.stage.assigned({})
+
+    async def committed_notes(self, *partitions: TP) -> dict[TP, str]:
+        """What the stage kept beside the committed offsets."""
+        thread = cast(BatchThread, self._thread)
+        return cast("dict[TP, str]", await thread.call_thread(thread.notes, partitions))
 
     @property
     def has_joined(self) -> bool:

@@ -53,31 +53,28 @@ class IntakeStage:
     async def assigned(self, committed: Mapping[TP, int | None]) -> Mapping[TP, int]:
         """Begin a lane for each partition number among these, behind what is committed."""
         assert self.consumer is not None
-        begins = await self.consumer.earliest_offsets(*committed)
+        begins = await self.consumer.earliest_offsets(*committed) if committed else {}
+        notes = await self.consumer.committed_notes(*committed) if committed else {}
         async with self.writing:
             self._retire(set(self.lanes))
             self.bare_end.clear()
-            after: dict[int, dict[str, int]] = {}
-            for tp, offset in committed.items():
-                lane = after.setdefault(tp.partition, {})
-                lane[topic_of(self.settings.kafka.prefix, tp.topic)] = self._after(offset, begins.get(tp))
-            for number, offsets in after.items():
-                ordered = {topic: offsets[topic] for topic in SOURCES if topic in offsets}
-                self.lanes[number] = Intake(
-                    number, ordered, self.log, self.route, self.books, self.settings.intake, self.fault_points
+            for number in sorted({tp.partition for tp in committed}):
+                ours = {topic_of(self.settings.kafka.prefix, tp.topic): tp for tp in committed if tp.partition == number}
+                ordered = {topic: ours[topic] for topic in SOURCES if topic in ours}
+                after = {topic: (committed[tp] or 0) - 1 for topic, tp in ordered.items()}
+                orders = [int(notes[tp]) for tp in ordered.values() if notes.get(tp)]
+                intake = Intake(
+                    number, after, self.log, self.route, self.books, self.settings.intake, self.fault_points,
+                    max(orders, default=None),
                 )  # fmt: skip
+                intake.lane.miss({topic: begins.get(tp) or 0 for topic, tp in ordered.items()})
+                self.lanes[number] = intake
         return {tp: offset for tp, offset in committed.items() if offset is not None}
 
-    @staticmethod
-    def _after(committed: int | None, begin: int | None) -> int:
-        """The last offset that needs no reading: behind what is committed, or gone with the topic's retention."""
-        if committed is not None:
-            return committed - 1
-        return (begin or 0) - 1 if begin else -1
-
-    def revoked(self, partitions: set[TP]) -> None:
-        """Let these lanes go; what they wrote and did not commit, their next owner writes again."""
-        self._retire({tp.partition for tp in partitions})
+    async def revoked(self, partitions: set[TP]) -> None:
+        """Let these lanes go, between two pages; what they wrote and did not commit, their next owner writes again."""
+        async with self.writing:
+            self._retire({tp.partition for tp in partitions})
 
     async def committable(self) -> Mapping[TP, int]:
         """What every lane has made durable."""
@@ -87,6 +84,11 @@ class IntakeStage:
                 for topic, offset in (await lane.committable(self.clock_ms())).items():
                     offsets[TP(topic_name(self.settings.kafka.prefix, topic), number)] = offset
         return offsets
+
+    def note(self, tp: TP) -> str:
+        """The number of the lane's last durable record, for whoever reads on."""
+        lane = self.lanes.get(tp.partition)
+        return "" if lane is None or lane.durable_order is None else str(lane.durable_order)
 
     # --- work ---------------------------------------------------------------------------------------------------------
 
