@@ -94,7 +94,7 @@ class WorkerLog:
     async def tail(self, topic: str, partition: int, count: int) -> Sequence[Stored]:
         """As :class:`streams.live.log.Log` says."""
         done = self.world.loop.create_future()
-        wait_ms = self.world.weather.random.random() * 10
+        wait_ms = self.world.weather.random.random() * self.world.plan.ask_ms_max
         self.world.loop.after_ms(wait_ms, None, self._read, topic, partition, count, done)
         found: Sequence[Stored] = await done
         return found
@@ -130,7 +130,8 @@ class WorkerLog:
 
     def _read(self, topic: str, partition: int, count: int, done: Any) -> None:
         found = list(self.world.partitions.of(topic, partition)[-count:])
-        self.world.loop.after_ms(self.world.weather.random.random() * 5, self.worker, _answer, done, found)
+        wait_ms = self.world.weather.random.random() * self.world.plan.ask_ms_max
+        self.world.loop.after_ms(wait_ms, self.worker, _answer, done, found)
 
 
 class SimConsumer:
@@ -169,7 +170,7 @@ class SimConsumer:
         self.process.start(self._commit_for_ever())
         for topic in self.topics:
             self.process.start(self._agent(topic))
-        self._fetch_later(FETCH_EVERY_MS)
+        self.process.start(self._drain())
 
     # --- what a stage asks --------------------------------------------------------------------------------------------
 
@@ -179,7 +180,7 @@ class SimConsumer:
 
     async def earliest_offsets(self, *tps: TP) -> Mapping[TP, int]:
         """Where the partitions begin."""
-        await self._pause(3)
+        await self._pause(self.world.plan.ask_ms_max)
         return {tp: self.world.partitions.begin(*tp) for tp in tps}
 
     def end_and_position(self, tp: TP) -> tuple[int | None, int | None]:
@@ -235,10 +236,7 @@ class SimConsumer:
                 self.group.join(self)
 
     async def _let_go(self) -> None:
-        """What Faust does when partitions are revoked; whoever is at work on a batch goes on."""
-        if self.seeking is not None:
-            self.seeking.cancel()
-            self.seeking = None
+        """What Faust does when partitions are revoked; a batch at work and a seek under way go on."""
         revoked = self.assignment()
         self.flows = False
         for queue in self.queues.values():
@@ -248,10 +246,11 @@ class SimConsumer:
         letting_go = self.stage.revoked(set(revoked))
         if inspect.isawaitable(letting_go):
             await letting_go
-        self.numbers = ()
 
     def _begin(self, generation: int, numbers: tuple[int, ...]) -> None:
-        """A new generation: where the stage says, reading begins."""
+        """A new generation: a seek of the one before is cancelled; where the stage says, reading begins."""
+        if self.seeking is not None:
+            self.world.loop.soon(self.process, self.seeking.cancel)
         self.generation, self.numbers = generation, numbers
         tps = self.assignment()
         self.positions = {tp: self.group.committed.get(tp, self.world.partitions.begin(*tp)) for tp in tps}
@@ -264,41 +263,41 @@ class SimConsumer:
 
     # --- records ------------------------------------------------------------------------------------------------------
 
-    def _fetch_later(self, wait_ms: float) -> None:
-        self.world.loop.after_ms(wait_ms, self.process, self._fetch)
-
-    def _fetch(self) -> None:
-        """Ask for all partitions whose agents are not full; the answer comes later."""
-        if not self.flows:
-            self._fetch_later(FETCH_EVERY_MS)
-            return
-        random, took = self.world.weather.random, self.world.weather.random.random() * self.world.plan.fetch_ms_max
-        answer: dict[TP, tuple[int, list[Fetched]]] = {}
-        for topic in self.topics:
-            if len(self.queues[topic]) >= BATCHES_QUEUED_MAX:
+    async def _drain(self) -> None:
+        """What Faust's fetcher does: one request after another, each answer to the queues of the agents."""
+        while True:
+            if not self.flows:
+                await self._pause(FETCH_EVERY_MS)
                 continue
-            for number in self.numbers:
-                tp = TP(topic, number)
-                messages = self.world.partitions.of(topic, number)
-                at = self.positions[tp]
-                count = random.randint(1, self.world.plan.batch_records_max)
-                answer[tp] = (len(messages), [Fetched(m.offset, m.timestamp_ms, *m[2:]) for m in messages[at : at + count]])
-        self.world.loop.after_ms(took, self.process, self._deliver, self.generation, answer)
-        brought = any(batch for _, batch in answer.values())
-        self._fetch_later(took + (0 if brought else FETCH_IDLE_MS * random.random()) + 0.1)
+            batches = await self._getmany()
+            for tp, batch in batches.items():
+                if self.flows:
+                    self.queues[tp.topic].append((self.generation, tp, batch))
+                    bell = self._bells.get(tp.topic)
+                    if bell is not None and not bell.done():
+                        bell.set_result(None)
+            await self._pause(0.1 if batches else FETCH_IDLE_MS)
 
-    def _deliver(self, generation: int, answer: dict[TP, tuple[int, list[Fetched]]]) -> None:
-        if generation != self.generation or not self.flows:
-            return
-        for tp, (end, batch) in answer.items():
-            self.ends[tp] = end
-            if batch and batch[0].offset == self.positions[tp]:
-                self.positions[tp] = batch[-1].offset + 1
-                self.fetched[tp] = batch[-1].offset
-                self.queues[tp.topic].append((generation, tp, batch))
-                bell = self._bells.get(tp.topic)
-                if bell is not None and not bell.done():
-                    bell.set_result(None)
+    async def _getmany(self) -> dict[TP, Any]:
+        """What the thread's consumer hands out has left it: the next request reads on behind it."""
+        await self._pause(self.world.plan.fetch_ms_max)
+        found = {}
+        for tp in self.assignment():
+            if len(self.queues[tp.topic]) < BATCHES_QUEUED_MAX and tp in self.positions:
+                batch = self._records(tp)
+                if batch:
+                    found[tp] = batch
+                    self.positions[tp] = batch[-1].offset + 1
+                    self.fetched[tp] = batch[-1].offset
+        await self._pause(2)
+        return found
+
+    def _records(self, tp: TP) -> list[Fetched]:
+        messages = self.world.partitions.of(*tp)
+        self.ends[tp] = len(messages)
+        at = self.positions[tp]
+        count = self.world.weather.random.randint(1, self.world.plan.batch_records_max)
+        return [Fetched(m.offset, m.timestamp_ms, *m[2:]) for m in messages[at : at + count]]
 
     async def _agent(self, topic: str) -> None:
         queue = self.queues[topic]
