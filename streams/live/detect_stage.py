@@ -100,6 +100,10 @@ class DetectStage:
         name = topic_name(self.settings.kafka.prefix, JOURNAL)
         return {TP(name, book): at_work.durable for book, at_work in self.books.items() if at_work.is_ours}
 
+    def note(self, tp: TP) -> str:
+        """Nothing beside the offset."""
+        return ""
+
     # --- work ---------------------------------------------------------------------------------------------------------
 
     async def take(self, tp: TP, batch: list[Any]) -> None:
@@ -170,7 +174,8 @@ class DetectStage:
         at_work = self.books.get(book)
         if at_work is None:
             file = CheckpointFile(Path(self.settings.detect.state_dir) / f"book-{book}.sqlite", self.generation)
-            fold = self._load(file, book) or BookFold(book, self.configuration, self.generation)
+            loaded = await asyncio.get_running_loop().run_in_executor(self.folding, self._load, file, book)
+            fold = loaded or BookFold(book, self.configuration, self.generation)
             at_work = self.books[book] = BookAtWork(Detect(fold, self.log, {}, self.fault_points), file)
         fold = at_work.detect.fold
         if fold.next_offset < begin:

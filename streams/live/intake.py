@@ -47,16 +47,17 @@ class Intake:
 
     def __init__(
         self, number: int, after: dict[str, int], log: Log, route: Route, books: int, settings: IntakeSettings,
-        fault_points: FaultPoints,
+        fault_points: FaultPoints, last_order: int | None = None,
     ) -> None:  # fmt: skip
         self.number = number
         self.log = log
         self.route = route
         self.settings = settings
         self.fault_points = fault_points
-        self.lane = Lane(after, settings)
+        self.lane = Lane(after, settings, last_order)
         self.handed = [dict(after) for _ in range(books)]  # book -> topic -> the last offset its journal knows of
         self.durable = dict(after)  # topic -> the last offset whose record or reject the broker has
+        self.durable_order = last_order  # of the last such record; committed beside the offsets
         self.counts: Counter[str] = Counter()
         self.latest_ms: int | None = None  # event time
         self.active_ms = 0  # by the clock: when it last had something to write
@@ -76,6 +77,7 @@ class Intake:
         await self._write(accepted, now_ms)
         self.fault_points.reach("intake.journalled")
         self.durable.update(self.lane.after)
+        self.durable_order = self.lane.last_order
         self.counts["journalled"] += len(accepted)
         self.counts["rejected"] += len(rejects)
         return len(records)

@@ -54,6 +54,7 @@ class IntakeStage:
         """Begin a lane for each partition number among these, behind what is committed."""
         assert self.consumer is not None
         begins = await self.consumer.earliest_offsets(*committed) if committed else {}
+        notes = await self.consumer.committed_notes(*committed) if committed else {}
         async with self.writing:
             self._retire(set(self.lanes))
             self.bare_end.clear()
@@ -61,7 +62,11 @@ class IntakeStage:
                 ours = {topic_of(self.settings.kafka.prefix, tp.topic): tp for tp in committed if tp.partition == number}
                 ordered = {topic: ours[topic] for topic in SOURCES if topic in ours}
                 after = {topic: (committed[tp] or 0) - 1 for topic, tp in ordered.items()}
-                intake = Intake(number, after, self.log, self.route, self.books, self.settings.intake, self.fault_points)
+                orders = [int(notes[tp]) for tp in ordered.values() if notes.get(tp)]
+                intake = Intake(
+                    number, after, self.log, self.route, self.books, self.settings.intake, self.fault_points,
+                    max(orders, default=None),
+                )  # fmt: skip
                 intake.lane.miss({topic: begins.get(tp) or 0 for topic, tp in ordered.items()})
                 self.lanes[number] = intake
         return {tp: offset for tp, offset in committed.items() if offset is not None}
@@ -79,6 +84,11 @@ class IntakeStage:
                 for topic, offset in (await lane.committable(self.clock_ms())).items():
                     offsets[TP(topic_name(self.settings.kafka.prefix, topic), number)] = offset
         return offsets
+
+    def note(self, tp: TP) -> str:
+        """The number of the lane's last durable record, for whoever reads on."""
+        lane = self.lanes.get(tp.partition)
+        return "" if lane is None or lane.durable_order is None else str(lane.durable_order)
 
     # --- work ---------------------------------------------------------------------------------------------------------
 

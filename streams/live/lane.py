@@ -1,8 +1,9 @@
 """A lane: partition i of every source topic, merged into one order.
 
 Records of one partition keep their order. Across topics the order is that of the header ``fundtrail-order`` where records
-carry it, else that of Kafka's timestamps. Before the first record of one topic may go, every other topic of the lane must
-show a later one or be at its end; a topic at its end is given ``linger_ms`` to show that it was only slow.
+carry it, else that of Kafka's timestamps. Before a record of one topic may go, every other topic of the lane must show a
+later one or be at its end; a topic at its end is given ``linger_ms`` to show that it was only slow. A record that names its
+predecessor (``fundtrail-follows``) goes exactly when that has gone.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from streams.live.names import ORDER_HEADER
+from streams.live.names import FOLLOWS_HEADER, ORDER_HEADER
 from streams.live_settings import IntakeSettings
+
+NOTHING_BEFORE = -1
+"""What the first record of a lane follows."""
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -21,6 +25,7 @@ class SourceRecord(NamedTuple):
     """One record of a source topic, as the consumer has it."""
 
     order: int
+    follows: int | None
     topic: str  # without prefix
     offset: int
     value: bytes
@@ -49,22 +54,17 @@ class _Room:
         return not self.is_over
 
 
-def _taken(queue: deque[SourceRecord], until: int, room: _Room) -> list[SourceRecord]:
-    """Off the queue's front, as far as order and room go."""
-    taken: list[SourceRecord] = []
-    while queue and queue[0].order <= until and room.holds(len(queue[0].value)):
-        taken.append(queue.popleft())
-    return taken
-
-
 class Lane:
     """Buffers and merges the records of one lane.
 
     ``after`` holds, per topic, the last offset that was released (or that came before what was first read).
     """
 
-    def __init__(self, after: dict[str, int], settings: IntakeSettings) -> None:
+    def __init__(self, after: dict[str, int], settings: IntakeSettings, last_order: int | None = None) -> None:
         self.settings = settings
+        if last_order is None and all(offset < 0 for offset in after.values()):
+            last_order = NOTHING_BEFORE
+        self.last_order = last_order  # of the last record released; None: not known
         self.after = dict(after)
         self.received = dict(after)
         self.queues: dict[str, deque[SourceRecord]] = {topic: deque() for topic in after}
@@ -79,7 +79,9 @@ class Lane:
         ``after`` stays: the journal has not had these offsets, so the first page must continue from before them.
         """
         for topic, begin in begins.items():
-            self.received[topic] = max(self.received[topic], begin - 1)
+            if begin - 1 > self.received[topic]:
+                self.received[topic] = begin - 1
+                self.last_order = None
 
     def offer(self, topic: str, records: Iterable[SourceRecord]) -> None:
         """Take what a fetch has brought, in offset order; what was taken before is a duplicate."""
@@ -108,9 +110,12 @@ class Lane:
         room = _Room(self.settings.page_records_max, self.settings.page_bytes_max)
         while not room.is_over:
             queue, until = self._first()
-            if queue is None or not self._may_go(queue[0], now_ms, at_end):
+            received_ms_max, is_forced = self._gate(now_ms, at_end)
+            taken = self._take(queue, until, received_ms_max, now_ms - self.settings.order_wait_ms_max, room) if queue else []
+            if not taken:
                 break
-            ready += _taken(queue, until, room)
+            self.unordered += is_forced
+            ready += taken
         return self._note(ready)
 
     def waits_until_ms(self) -> int | None:
@@ -130,17 +135,31 @@ class Lane:
         )  # of equals, the topic named earlier goes first
         return waiting[first], min(before, min(orders[first + 1 :], default=_FOR_EVER))
 
-    def _may_go(self, head: SourceRecord, now_ms: int, at_end: Callable[[str], bool]) -> bool:
-        waited_ms = now_ms - head.received_ms
+    def _gate(self, now_ms: int, at_end: Callable[[str], bool]) -> tuple[int, bool]:
+        """(when a record must have been received to go now, whether it goes although an earlier one may be missing)."""
         empty = [topic for topic, queue in self.queues.items() if not queue]
         if not empty:
-            return True
+            return _FOR_EVER, False
         if all(map(at_end, empty)):
-            return waited_ms >= self.settings.linger_ms
-        if waited_ms < self.settings.order_wait_ms_max:
-            return False
-        self.unordered += 1
-        return True
+            return now_ms - self.settings.linger_ms, False
+        return now_ms - self.settings.order_wait_ms_max, True
+
+    def _take(
+        self, queue: deque[SourceRecord], until: int, received_ms_max: int, forced_ms_max: int, room: _Room
+    ) -> list[SourceRecord]:
+        """Off the queue's front, as far as order, time and room go."""
+        taken: list[SourceRecord] = []
+        while queue and queue[0].order <= until:
+            head = queue[0]
+            if head.follows is None or self.last_order is None:
+                may_go = head.received_ms <= received_ms_max
+            else:
+                may_go = head.follows <= self.last_order or head.received_ms <= forced_ms_max
+            if not may_go or not room.holds(len(head.value)):
+                break
+            taken.append(queue.popleft())
+            self.last_order = head.order if self.last_order is None else max(self.last_order, head.order)
+        return taken
 
     def _note(self, ready: list[SourceRecord]) -> list[SourceRecord]:
         for record in ready:
@@ -152,24 +171,25 @@ class Lane:
 def source_record(topic: str, record: object, received_ms: int) -> SourceRecord:
     """A record of aiokafka's, with its place in the lane's order."""
     headers: Headers = record.headers  # type: ignore[attr-defined]
+    numbers = {name: int(value) for name, value in headers if name in _NUMBERED and _is_number(value)}
+    timestamp_ms: int = record.timestamp  # type: ignore[attr-defined]
     return SourceRecord(
-        _order(headers, record.timestamp),  # type: ignore[attr-defined]
+        numbers.get(ORDER_HEADER, timestamp_ms),
+        numbers.get(FOLLOWS_HEADER),
         topic,
         record.offset,  # type: ignore[attr-defined]
         record.value or b"",  # type: ignore[attr-defined]
-        record.timestamp,  # type: ignore[attr-defined]
+        timestamp_ms,
         record.key,  # type: ignore[attr-defined]
         headers,
         received_ms,
     )
 
 
-def _order(headers: Headers, timestamp_ms: int) -> int:
-    for name, value in headers:
-        if name == ORDER_HEADER and value.isdigit() and len(value) <= _DIGITS_MAX:
-            return int(value)
-    return timestamp_ms
+def _is_number(value: bytes) -> bool:
+    return len(value) <= _DIGITS_MAX and value.removeprefix(b"-").isdigit()
 
 
+_NUMBERED = (ORDER_HEADER, FOLLOWS_HEADER)
 _FOR_EVER = 1 << 62
 _DIGITS_MAX = 18

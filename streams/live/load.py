@@ -35,7 +35,7 @@ from streams.live.load_progress import (
     read_progress,
     write_progress,
 )
-from streams.live.names import ORDER_HEADER, SOURCES, topic_name
+from streams.live.names import FOLLOWS_HEADER, ORDER_HEADER, SOURCES, topic_name
 from streams.live.sendable import Course, Message, messages
 from streams.live.topics import Topic, described, partition_mistakes, present_topics
 from streams.live.trouble import BrokerTrouble
@@ -207,6 +207,7 @@ class _Sender:
 
     def __init__(self, plan: _Plan, speed: float | None) -> None:
         self.sent = 0
+        self._last_of_lane: dict[int, int] = {}
         self.skipped: Counter[Place] = Counter()  # sent by a run before this one
         self._names = {topic: topic_name(plan.prefix, topic) for topic in SOURCES}
         self._plan = plan
@@ -218,6 +219,8 @@ class _Sender:
     def send(self, producer: KafkaProducer, message: Message, show: Show) -> None:
         """Send one message, unless it has arrived before."""
         place = (message.topic, message.partition)
+        before = self._last_of_lane.get(message.partition, -1)
+        self._last_of_lane[message.partition] = message.number
         arrived = self._plan.arrived.get(place)
         if arrived is not None and message.number <= arrived.number:
             self.skipped[place] += 1
@@ -226,7 +229,7 @@ class _Sender:
             raise BrokerTrouble(_too_long(self._names[message.topic], len(message.value)))
         if message.event_time_ms is not None:
             self._wait_for(message.event_time_ms, show)
-        headers = [(ORDER_HEADER, b"%d" % message.number)]
+        headers = [(ORDER_HEADER, b"%d" % message.number), (FOLLOWS_HEADER, b"%d" % before)]
         name = self._names[message.topic]
         promise = producer.send(name, message.value, message.key, headers=headers, partition=message.partition)
         self._under_way.append((promise, len(message.value)))

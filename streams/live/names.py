@@ -16,6 +16,10 @@ INTAKE_GROUP, DETECT_GROUP = "fundtrail-intake", "fundtrail-detect"
 ORDER_HEADER = "fundtrail-order"
 """On source records, optional: a number that orders the records of all source topics, such as a change log's sequence."""
 
+FOLLOWS_HEADER = "fundtrail-follows"
+"""On source records, optional, beside the former: the number of the record before it in its lane. With it intake knows when
+something is missing, however far the topics drift apart; -1 = nothing before."""
+
 DECODER_HEADER = "fundtrail-decoder"
 """On source records, optional: the name of the decoder; without it, the configured one."""
 

@@ -21,7 +21,8 @@ class PauseGuard:
         self.last = time.monotonic()
 
     async def beat(self) -> None:
-        """Beat for ever."""
+        """Beat for ever; starting may have taken long and counts for nothing."""
+        self.last = time.monotonic()
         while True:
             self.check()
             self.last = time.monotonic()

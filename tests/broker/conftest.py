@@ -39,9 +39,9 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reached]:
         _cannot(error)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A broker of this test module alone, which may be stopped, killed and paused; it runs when a test gets it."""
+    """A broker of this test process alone, which a test may stop, kill and pause; the next test finds it running again."""
     try:
         broker = Broker(tmp_path_factory.mktemp("own_broker"), broker_jars())
     except NoBroker as error:
@@ -50,6 +50,17 @@ def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     yield broker
     if broker.pid is not None:
         broker.kill()
+
+
+@pytest.fixture(autouse=True)
+def _own_broker_runs_again(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    if "own_broker" in request.fixturenames:
+        broker: Broker = request.getfixturevalue("own_broker")
+        if broker.pid is None:
+            broker.start()
+        else:
+            broker.resume()
 
 
 @pytest.fixture

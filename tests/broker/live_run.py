@@ -19,12 +19,13 @@ from kafka.admin import KafkaAdminClient
 from streams.files.inputs import find_topic_files
 from streams.files.merge import merge
 from streams.files.readers import open_sources
-from streams.live.names import ALERTS, JOURNAL, LOAN_RISK, ORDER_HEADER, REJECTS
+from streams.live.journal import decode_page
+from streams.live.names import ALERTS, FOLLOWS_HEADER, JOURNAL, LOAN_RISK, ORDER_HEADER, REJECTS, SOURCES
 from streams.live.topics import create_missing, declared_topics
 
 REPOSITORY = Path(__file__).parents[2]
 FUNDTRAIL = [sys.executable, "-c", "from streams.cli import app; app()"]
-SESSION_MS = 3_000
+SESSION_MS = 6_000
 DEADLINE_S = 120
 
 SETTINGS = """
@@ -71,7 +72,7 @@ class LiveRun:
         sent = first
         with KafkaProducer(bootstrap_servers=self.bootstrap, acks="all", linger_ms=5, max_request_size=20 << 20) as producer:
             for topic, value in records:
-                headers = [(ORDER_HEADER, str(sent).encode())]
+                headers = [(ORDER_HEADER, str(sent).encode()), (FOLLOWS_HEADER, str(sent - 1).encode())]
                 producer.send(self.prefix + topic, value=value, headers=headers, partition=lane)
                 sent += 1
             producer.flush()
@@ -100,6 +101,42 @@ class LiveRun:
     def rejects(self) -> dict[str, bytes]:
         """Coordinates -> the last reject of them."""
         return {message.key.decode(): message.value for message in self.read(REJECTS)}
+
+    def assert_alerts(self, expected: list[bytes]) -> None:
+        """The same alerts in the same bytes; else where they part, and where intake left the order of the load."""
+        found = self.alerts()
+        if found == expected:
+            return
+        part = next(
+            (i for i, (a, b) in enumerate(zip(found, expected, strict=False)) if a != b), min(len(found), len(expected))
+        )
+        twice = len(found) - len(set(found))
+        raise AssertionError(
+            f"{len(found)} alerts for {len(expected)}, {twice} of them twice; they part at {part}: "
+            f"{found[part : part + 1]} for {expected[part : part + 1]}; {self.disorder()}"
+        )
+
+    def disorder(self) -> str:
+        """Where the journal's order is not that of the order headers."""
+        order = {
+            (topic, message.offset): int(dict(message.headers)[ORDER_HEADER])
+            for topic in SOURCES
+            for message in self.read(topic)
+        }
+        seen: dict[str, int] = {}
+        last = -1
+        for page_message in self.read(JOURNAL):
+            page = decode_page(page_message.value)
+            for record in page.records:
+                span = page.spans[record.span]
+                if span.after > seen.get(span.topic, -1) or record.offset <= seen.get(span.topic, -1):
+                    continue
+                seen[span.topic] = record.offset
+                place = order[span.topic, record.offset]
+                if place < last:
+                    return f"page {page_message.offset} has {span.topic}/{record.offset} ({place}) behind {last}"
+                last = place
+        return "the journal is in order"
 
     # --- workers ------------------------------------------------------------------------------------------------------
 

@@ -13,24 +13,26 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from tests.broker.jars import NoBroker, broker_jars
-from tests.broker.kafka import Broker, answers, wait_until
+from tests.broker.kafka import MESSAGE_BYTES_MAX, Broker, answers, wait_until
 from tests.broker.shared import Reached, shared_broker
 
 
 def make_topic(bootstrap: str, topic: str) -> None:
     with KafkaAdminClient(bootstrap_servers=bootstrap) as admin:
-        admin.create_topics({topic: {"num_partitions": 1, "replication_factor": 1}}, wait_for_metadata=True)
+        longest = {"max.message.bytes": str(MESSAGE_BYTES_MAX)}
+        options = {"num_partitions": 1, "replication_factor": 1, "configs": longest}
+        admin.create_topics({topic: options}, wait_for_metadata=True)
 
 
 def send(bootstrap: str, topic: str, values: list[bytes]) -> None:
-    with KafkaProducer(bootstrap_servers=bootstrap, acks="all", max_request_size=12 << 20) as producer:
+    with KafkaProducer(bootstrap_servers=bootstrap, acks="all", max_request_size=MESSAGE_BYTES_MAX) as producer:
         for sent in [producer.send(topic, value) for value in values]:
             sent.get(timeout=20)
 
 
 def read(bootstrap: str, topic: str, count: int) -> list[bytes]:
     with KafkaConsumer(
-        bootstrap_servers=bootstrap, auto_offset_reset="earliest", max_partition_fetch_bytes=12 << 20
+        bootstrap_servers=bootstrap, auto_offset_reset="earliest", max_partition_fetch_bytes=MESSAGE_BYTES_MAX
     ) as consumer:
         consumer.assign([TopicPartition(topic, 0)])
         values: list[bytes] = []

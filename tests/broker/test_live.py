@@ -16,7 +16,8 @@ from streams.files.replay import replay
 from streams.live.fault_points import STEPS
 from streams.settings import load_settings
 from streams.simulate.world import simulate
-from tests.broker.live_run import ALERTS, JOURNAL, LOAN_RISK, LiveRun, wait_until
+from tests.broker.kafka import Broker
+from tests.broker.live_run import ALERTS, JOURNAL, LOAN_RISK, LiveRun, records_of, wait_until
 from tests.broker.shared import Reached
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
@@ -59,7 +60,7 @@ def test_the_live_path_says_what_a_replay_says_and_accounts_for_every_record(liv
         wait_until(lambda: worker.metrics()['fundtrail_journal_lag_pages{book="0"}'] == 0, "end of the journal")
         metrics = worker.metrics()
         assert '"ok": true' in worker.get("/health/ready")
-    assert live.alerts() == bank.alerts
+    live.assert_alerts(bank.alerts)
     assert metrics["fundtrail_intake_in_total"] == sent == metrics['fundtrail_intake_records_total{outcome="journalled"}']
     assert metrics['fundtrail_detect_records_total{book="0",outcome="applied"}'] == bank.summary.records.applied
     assert metrics["fundtrail_intake_accounting_difference"] == 0
@@ -90,7 +91,7 @@ def test_no_kill_at_any_step_loses_or_doubles_an_alert(live: LiveRun, large_bank
         live.until_alerts(len(large_bank.alerts), detect)
         wait_until(lambda: detect.metrics()['fundtrail_journal_lag_pages{book="0"}'] == 0 and _is_written(intake), "the end")
         counts = detect.metrics()
-    assert live.alerts() == large_bank.alerts
+    live.assert_alerts(large_bank.alerts)
     assert counts['fundtrail_detect_records_total{book="0",outcome="applied"}'] == large_bank.summary.records.applied
     assert counts['fundtrail_detect_accounting_difference{book="0"}'] == 0
 
@@ -109,7 +110,7 @@ def test_a_lost_state_folder_costs_time_and_no_alert(live: LiveRun, bank: Bank) 
         with live.running() as second:
             live.until_alerts(len(bank.alerts), second)
             wait_until(lambda: second.metrics()['fundtrail_journal_lag_pages{book="0"}'] == 0, "end of the journal")
-        assert live.alerts() == bank.alerts
+        live.assert_alerts(bank.alerts)
 
 
 def test_two_workers_hand_the_work_over_and_one_that_was_paused_too_long_ends(live: LiveRun, large_bank: Bank) -> None:
@@ -133,7 +134,7 @@ def test_two_workers_hand_the_work_over_and_one_that_was_paused_too_long_ends(li
     finally:
         first.kill()
         second.kill()
-    assert live.alerts() == large_bank.alerts
+    live.assert_alerts(large_bank.alerts)
 
 
 def _has_book(worker: object) -> bool:
@@ -177,3 +178,22 @@ def test_the_journal_alone_gives_the_same_alerts(live: LiveRun, bank: Bank) -> N
     fold = BookFold(0, load_settings().engine, "again")
     said = [message for page in live.read(JOURNAL) for message in fold.fold(page.offset, decode_page(page.value))]
     assert [message.entry.value for message in said if message.topic == ALERTS] == live.alerts()
+
+
+def test_a_broker_that_stops_and_dies_is_waited_for(own_broker: Broker, bank: Bank, tmp_path: Path) -> None:
+    live = LiveRun(own_broker.bootstrap, "weather.", tmp_path / "live")
+    records = list(records_of(bank.source))
+    third = len(records) // 3
+    with live.running() as worker:
+        live.send(records[:third])
+        live.until_alerts(1, worker)
+        own_broker.stop()
+        own_broker.start()
+        live.send(records[third : 2 * third], first=third)
+        own_broker.kill()
+        own_broker.start()
+        live.send(records[2 * third :], first=2 * third)
+        live.until_alerts(len(bank.alerts), worker)
+        wait_until(lambda: _caught_up(worker), "end of the journal")
+    live.assert_alerts(bank.alerts)
+    live.close()

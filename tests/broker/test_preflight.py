@@ -155,6 +155,8 @@ def test_records_deleted_unread_are_told(place: Place) -> None:
     assert len(told) == 1
     assert "the broker deleted 2 messages that nobody had read" in told[0]
     assert f"--topic {topic}:0" in told[0]
+    place.commit("fundtrail-intake", "dispositions", 4)
+    assert place.mistakes() == [], "all that was deleted had been read"
 
 
 def test_a_clock_behind_the_brokers_is_told(place: Place) -> None:

@@ -73,6 +73,7 @@ class Group:
     numbers: Sequence[int]
     session_ms: int
     committed: dict[TP, int] = field(default_factory=dict)
+    notes: dict[TP, str] = field(default_factory=dict)
     members: list[Member] = field(default_factory=list)
     generation: int = 0
     generations: dict[str, int] = field(default_factory=dict)  # member -> the generation it belongs to

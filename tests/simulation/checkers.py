@@ -59,7 +59,9 @@ class Checkers:
         """Everything before a committed source offset stands in the journal or in the rejects."""
         for tp, offset in offsets.items():
             for before in range(self.world.partitions.begin(*tp), offset):
-                self._demand_known((tp.topic, tp.partition, before), f"{member.name} commits {tp.topic}/{tp.partition} {offset}")
+                self._demand_known(
+                    (tp.topic, tp.partition, before), f"{member.name} commits {tp.topic}/{tp.partition} {offset}"
+                )
 
     def detect_committed(self, group: str, offsets: Mapping[TP, int], member: Any) -> None:
         """A committed journal offset was reached by a checkpoint on the disk of whoever commits it."""
@@ -73,7 +75,9 @@ class Checkers:
         self.world.trace(worker.name, "has a checkpoint", book, next_offset)
         self.durable[worker.number, book] = max(self.durable[worker.number, book], next_offset)
         for topic, due in self.model.due.items():
-            missing = [one for place, one in enumerate(due) if one.position.offset < next_offset and not self._has(topic, place)]
+            missing = [
+                one for place, one in enumerate(due) if one.position.offset < next_offset and not self._has(topic, place)
+            ]
             if missing:
                 raise Violation(f"{worker.name} has a checkpoint at {next_offset}, but {topic} lacks {missing[0].position}")
 

@@ -183,6 +183,11 @@ class SimConsumer:
         await self._pause(self.world.plan.ask_ms_max)
         return {tp: self.world.partitions.begin(*tp) for tp in tps}
 
+    async def committed_notes(self, *tps: TP) -> dict[TP, str]:
+        """What stands beside the committed offsets."""
+        await self._pause(3)
+        return {tp: self.group.notes[tp] for tp in tps if tp in self.group.notes}
+
     def end_and_position(self, tp: TP) -> tuple[int | None, int | None]:
         """As the last fetch saw it."""
         return self.ends.get(tp), self.positions.get(tp)
@@ -201,6 +206,8 @@ class SimConsumer:
         generation = self.generation
         await self._pause(5)
         taken = self.group.commit(self, generation, offsets)
+        if taken:
+            self.group.notes.update({tp: self.stage.note(tp) for tp in offsets})
         await self._pause(5)
         if taken:
             self._committed_offset.update(offsets)

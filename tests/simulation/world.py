@@ -236,7 +236,9 @@ class World:
         worker = self._someone()
         if worker is None:
             return
-        length_ms = SESSION_MS * (0.3 + 1.5 * self.random.random()) if self.plan.pauses_are_long else 5 + 150 * self.random.random()
+        length_ms = (
+            SESSION_MS * (0.3 + 1.5 * self.random.random()) if self.plan.pauses_are_long else 5 + 150 * self.random.random()
+        )
         worker.paused_until_us = self.loop.now_us + int(length_ms * 1000)
         self.trace(worker.name, f"pauses for {length_ms:.0f} ms")
         self.loop.after_ms(SESSION_MS, None, self._miss, worker)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,7 @@ def test_an_account_has_one_lane_whatever_topic_speaks_of_it(feed: Path) -> None
     assert {len(found) for found in lanes.values()} == {1}
     assert {min(found) for found in lanes.values()} == {0, 1, 2, 3}, "all lanes are used"
     assert {message.partition for message in sendable(feed)[0]} == {0}
+    assert all(message.partition == zlib.crc32(message.key or b"") % 4 for message in sent), "the same in every process"
 
 
 def test_what_concerns_no_account_goes_to_the_first_lane(tmp_path: Path) -> None:
