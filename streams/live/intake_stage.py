@@ -53,9 +53,9 @@ class IntakeStage:
     async def assigned(self, committed: Mapping[TP, int | None]) -> Mapping[TP, int]:
         """Begin a lane for each partition number among these, behind what is committed."""
         assert self.consumer is not None
-        begins = await self.consumer.earliest_offsets(*committed) if committed else {}
-        notes = await self.consumer.committed_notes(*committed) if committed else {}
         async with self.writing:
+            begins = await self.consumer.earliest_offsets(*committed) if committed else {}
+            notes = await self.consumer.committed_notes(*committed) if committed else {}
             self._retire(set(self.lanes))
             self.bare_end.clear()
             for number in sorted({tp.partition for tp in committed}):
@@ -69,7 +69,7 @@ class IntakeStage:
                 )  # fmt: skip
                 intake.lane.miss({topic: begins.get(tp) or 0 for topic, tp in ordered.items()})
                 self.lanes[number] = intake
-        return {tp: offset for tp, offset in committed.items() if offset is not None}
+        return {tp: max(offset or 0, begins.get(tp) or 0) for tp, offset in committed.items()}
 
     async def revoked(self, partitions: set[TP]) -> None:
         """Let these lanes go, between two pages; what they wrote and did not commit, their next owner writes again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 from faust.types import TP
 
-from streams.live.batches import BatchConsumer
+from streams.live.batches import Batch, BatchConsumer
 from streams.live.detect_stage import DetectStage
 from streams.live.fault_points import FaultPoints
 from streams.live.intake_stage import IntakeStage
@@ -138,6 +139,9 @@ class SimConsumer:
     """What Faust's consumer is to a stage, and a member of its group. Offers and commits with the product's own code."""
 
     perform_seek = BatchConsumer.perform_seek
+    expect_reading = BatchConsumer.expect_reading
+    _next_round = BatchConsumer._next_round
+    reads = BatchConsumer.reads
     force_commit = BatchConsumer.force_commit
 
     def __init__(self, world: World, worker: Worker, stage: Any, group: Group, topics: Sequence[str]) -> None:
@@ -156,7 +160,11 @@ class SimConsumer:
         self.positions: dict[TP, int] = {}
         self.ends: dict[TP, int] = {}
         self.fetched: dict[TP, int] = {}
-        self.queues: dict[str, deque[tuple[int, TP, list[Fetched]]]] = {topic: deque() for topic in topics}
+        self.reading: int | None = None
+        self.rounds = 0
+        self.is_assigned = False
+        self.fetching = asyncio.Lock()
+        self.queues: dict[str, deque[tuple[int, TP, Batch]]] = {topic: deque() for topic in topics}
         self.seeking: Task | None = None
         self._committed_offset: dict[TP, int | None] = {}
         self._read_offset: dict[TP, int | None] = {}
@@ -203,11 +211,11 @@ class SimConsumer:
         self.positions.update(positions)
 
     async def _commit_offsets(self, offsets: Mapping[TP, int]) -> bool:
-        generation = self.generation
+        generation, notes = self.generation, {tp: self.stage.note(tp) for tp in offsets}
         await self._pause(5)
         taken = self.group.commit(self, generation, offsets)
         if taken:
-            self.group.notes.update({tp: self.stage.note(tp) for tp in offsets})
+            self.group.notes.update(notes)
         await self._pause(5)
         if taken:
             self._committed_offset.update(offsets)
@@ -244,6 +252,7 @@ class SimConsumer:
 
     async def _let_go(self) -> None:
         """What Faust does when partitions are revoked; a batch at work and a seek under way go on."""
+        self.expect_reading(is_assigned=False)
         revoked = self.assignment()
         self.flows = False
         for queue in self.queues.values():
@@ -256,6 +265,7 @@ class SimConsumer:
 
     def _begin(self, generation: int, numbers: tuple[int, ...]) -> None:
         """A new generation: a seek of the one before is cancelled; where the stage says, reading begins."""
+        self.expect_reading(is_assigned=True)
         if self.seeking is not None:
             self.world.loop.soon(self.process, self.seeking.cancel)
         self.generation, self.numbers = generation, numbers
@@ -285,10 +295,17 @@ class SimConsumer:
                         bell.set_result(None)
             await self._pause(0.1 if batches else FETCH_IDLE_MS)
 
-    async def _getmany(self) -> dict[TP, Any]:
+    async def _getmany(self) -> dict[TP, Batch]:
         """What the thread's consumer hands out has left it: the next request reads on behind it."""
-        await self._pause(self.world.plan.fetch_ms_max)
-        found = {}
+        async with self.fetching:
+            reading = self.reading
+            await self._pause(self.world.plan.fetch_ms_max)
+            found = self._hand_out()
+            await self._pause(2)
+        return {tp: Batch(reading, records) for tp, records in found.items()}
+
+    def _hand_out(self) -> dict[TP, list[Any]]:
+        found: dict[TP, list[Any]] = {}
         for tp in self.assignment():
             if len(self.queues[tp.topic]) < BATCHES_QUEUED_MAX and tp in self.positions:
                 batch = self._records(tp)
@@ -296,7 +313,6 @@ class SimConsumer:
                     found[tp] = batch
                     self.positions[tp] = batch[-1].offset + 1
                     self.fetched[tp] = batch[-1].offset
-        await self._pause(2)
         return found
 
     def _records(self, tp: TP) -> list[Fetched]:
@@ -313,8 +329,8 @@ class SimConsumer:
                 self._bells[topic] = self.world.loop.create_future()
                 await self._bells[topic]
             generation, tp, batch = queue.popleft()
-            if generation == self.generation and self.flows:
-                await self.stage.take(tp, batch)
+            if generation == self.generation and self.flows and self.reads(batch):
+                await self.stage.take(tp, batch.records)
 
     async def _commit_for_ever(self) -> None:
         while True:
