@@ -8,10 +8,10 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 LOCK := requirements.lock
 
-.PHONY: help setup demo test broker broker-jars layout lint format types schemas bench ci lock clean
+.PHONY: help setup demo test broker broker-jars layout lint format types schemas bench bench-live ci lock clean
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 19
 
 setup: $(READY)  ## make .venv from the lock, with fundtrail in it
 	@echo "setup: $(VENV) is ready"
@@ -65,6 +65,9 @@ schemas: $(READY)  ## write docs/schemas from the types
 
 bench: $(READY)  ## the benchmarks, with a digest of each answer
 	@if [ -f benchmarks/bench.py ]; then $(PY) benchmarks/bench.py $(BENCH); else echo "bench: there is no benchmarks/bench.py"; fi
+
+bench-live: $(READY)  ## the live path on a real broker: throughput, the fold alone, latency
+	@$(PY) benchmarks/bench_live.py $(BENCH)
 
 ci: lint types layout test  ## what a change must pass
 

@@ -7,6 +7,8 @@ no lots (cash, a hub).
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from detectors.booking import Holding
 from detectors.events import AccountTransaction
 from detectors.lots import Lot, Transfer
@@ -44,10 +46,13 @@ class Gain:
 class Account:
     """One account in one currency."""
 
+    APART: ClassVar[tuple[str, ...]] = ("noted",)
+    """Fields that are no state."""
+
     __slots__ = ("account_id", "assumed_minor", "balance_known", "balance_minor", "claims", "currency", "customer_id",
                  "first_ms", "gain", "history", "history_from_seq", "holdings", "in_count", "in_minor", "is_sink",
-                 "kind", "last_ms", "last_seq", "legs_awaited", "party_id", "payees", "payer_count", "place", "reach_minor",
-                 "reach_ms", "unfunded_minor", "unfunded_ms", "unseen_minor")  # fmt: skip
+                 "kind", "last_ms", "last_seq", "legs_awaited", "noted", "party_id", "payees", "payer_count", "place",
+                 "reach_minor", "reach_ms", "unfunded_minor", "unfunded_ms", "unseen_minor")  # fmt: skip
 
     def __init__(self, account_id: str, currency: str, place: str, is_sink: bool) -> None:
         self.account_id = account_id
@@ -77,7 +82,12 @@ class Account:
         self.in_count = 0
         self.in_minor = 0
         self.payer_count = 0  # distinct payers, as far as the payers remember
+        self.noted = 0  # no state: the interval between checkpoints in which it was looked up last
         self.payees: dict[str, int] | None = None  # payee -> first payment's event time, ms
+
+    def set_apart(self) -> None:
+        """Nobody has looked it up."""
+        self.noted = 0
 
     @property
     def visible(self) -> bool:

@@ -150,7 +150,7 @@ class AlertBook:
         kept = sorted(sorted(steps, key=lambda seq: (-carried[seq], seq))[: self.limits.path_steps_max])
         path = tuple(_step(*steps[seq], carried[seq]) for seq in kept)
         hops = max((hop for hop, _ in steps.values()), default=0)
-        payees = (context.tracer.find(transfer.payee, transfer.currency) for _, transfer in steps.values())
+        payees = (context.tracer.look(transfer.payee, transfer.currency) for _, transfer in steps.values())
         return (
             path,
             len(steps) - len(kept),

@@ -178,7 +178,7 @@ class Reach:
         self._most[transfer.payee] = self._most.get(transfer.payee, 0) + amount_minor
         if transfer.payee in self._hops:
             return
-        payee = self._tracer.find(transfer.payee, transfer.currency)
+        payee = self._tracer.look(transfer.payee, transfer.currency)
         if payee is None or payee.is_sink:
             return
         hop = self._hops[transfer.payee] = self._hops.get(transfer.payer, -1) + 1
@@ -191,7 +191,7 @@ class Reach:
 
     def is_sink(self, account_id: str, currency: str) -> bool:
         """Whether money ends there: no debit of it is an edge."""
-        account = self._tracer.find(account_id, currency)
+        account = self._tracer.look(account_id, currency)
         return account is None or account.is_sink
 
     def leading_to(self, destinations: Collection[int]) -> list[tuple[Transfer, bool]]:

@@ -37,7 +37,7 @@ from detectors.typologies import TYPOLOGIES
 ENGINE_VERSION = "1"
 """Changes whenever the same events may lead to other outputs; a checkpoint of another version is not folded on."""
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 SWEEP_MS = 60_000
 """How often, in event time, the fold looks for what is due or old."""
 
@@ -79,9 +79,9 @@ class Engine:
         self.unowned: dict[int, list[Passage]] = {}  # by transfer: passages to accounts whose owner the other leg may tell
         self.reversal_legs: Recent[str] = Recent(fold.reversible_max)
         self.counts: Counter[str] = Counter()
-        self._begin()
+        self.begin()
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
         """What is made from the configuration and the state, and is no state itself."""
         self.context = Context(self.tracer, self.parties, self.configuration.codes, self.configuration.bounds)
         self.context.utc_offset_ms = self.configuration.utc_offset_minutes * 60_000
@@ -390,12 +390,13 @@ class Engine:
         total["ids_forgotten"] = self.seen.forgotten
         total["reversible_forgotten"] = self.reversible.forgotten
         total["loans_followed"] = len(self.lending.loans)
-        total["accounts"] = sum(len(book) for book in self.tracer.accounts.values())
+        total["accounts"] = self.tracer.number_of_accounts()
         return dict(sorted(total.items()))
 
     def snapshot(self) -> dict[str, Any]:
         """The state as plain data (JSON-able), complete: :meth:`restore` gives an engine with the same future."""
-        state = {name: value for name, value in vars(self).items() if name in _STATE}
+        state: dict[str, Any] = {name: value for name, value in vars(self).items() if name in STATE}
+        state["accounts"] = list(self.tracer.all_accounts())
         return {
             "version": SNAPSHOT_VERSION,
             "configuration_digest": self.configuration.digest(),
@@ -419,14 +420,18 @@ class Engine:
                 f"snapshot of configuration {data['configuration_digest']}, not {configuration.digest()}: fold the events again"
             )
         engine = cls(configuration)
-        vars(engine).update(snapshot.thaw(data["state"], configuration))
-        engine._begin()
+        state = snapshot.thaw(data["state"], configuration)
+        accounts = state.pop("accounts")
+        vars(engine).update(state)
+        for account in accounts:
+            engine.tracer.accounts.setdefault(account.currency, {})[account.account_id] = account
+        engine.begin()
         for detector in engine.detectors:
             detector.restore(data["detectors"][detector.code])
         return engine
 
 
-_STATE = frozenset({
+STATE = frozenset({
     "alert_book", "counts", "legs", "lending", "loan_of_alert", "next_sweep_ms", "parties", "places", "reversal_legs",
     "reversible", "seen", "tracer", "unowned", "watermark_ms",
 })  # fmt: skip

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 from msgspec import Struct
 
 from detectors.accounts import HELD, IN_TRANSIT, OVERDRAFT, Account, Claim, Gain
 from detectors.booking import BOOKINGS, Booking, Holding
 from detectors.lots import GHOST, OWN, Landing, Lot, Origin, Trail, Transfer
+from detectors.rows import ColdAccounts
 
 LOAN_REPAYMENT = "LOAN_REPAYMENT"
 HOUR_MS = 3_600_000
@@ -47,14 +49,24 @@ class Ledgers:
         limits: see :class:`TraceLimits`.
     """
 
+    APART: ClassVar[tuple[str, ...]] = ("accounts", "cold", "interval", "touched")
+    """Fields that a snapshot does not take with the others: see :meth:`set_apart`."""
+
     def __init__(self, bookings: Sequence[str] = ("loan_first", "fifo"), limits: TraceLimits | None = None) -> None:
         self.limits = limits or TraceLimits()
         self.bookings: list[Booking] = [BOOKINGS[name] for name in bookings]
-        self.accounts: dict[str, dict[str, Account]] = {}
+        self.set_apart()
         self.counts: Counter[str] = Counter()
         self._seq = 0
         self._hops_max = self.limits.hops_max
         self._lot_minor_min = self.limits.lot_minor_min
+
+    def set_apart(self) -> None:
+        """No accounts yet, and nobody who keeps them."""
+        self.accounts: dict[str, dict[str, Account]] = {}
+        self.cold: ColdAccounts | None = None  # accounts of a checkpoint that nothing has asked for yet
+        self.interval = 0  # between checkpoints; 0 is for good, and no account is noted
+        self.touched: list[Account] = []  # accounts that were looked up in this interval, and so may have changed
 
     def next_seq(self) -> int:
         """The position of the next transfer in the fold."""
@@ -68,18 +80,63 @@ class Ledgers:
             book = self.accounts[currency] = {}
         account = book.get(account_id)
         if account is None:
-            account = book[account_id] = Account(account_id, currency, place, is_sink)
+            account = self.cold.take(currency, account_id) if self.cold is not None else None
+            if account is None:
+                account = Account(account_id, currency, place, is_sink)
+            book[account_id] = account
+        if account.noted != self.interval:
+            self._note(account)
         return account
 
     def find(self, account_id: str, currency: str) -> Account | None:
-        """The account if it is known."""
+        """The account if it is known; the caller may change it."""
+        account = self.look(account_id, currency)
+        if account is not None and account.noted != self.interval:
+            self._note(account)
+        return account
+
+    def look(self, account_id: str, currency: str) -> Account | None:
+        """The account if it is known, to be read only."""
         book = self.accounts.get(currency)
-        return book.get(account_id) if book is not None else None
+        account = book.get(account_id) if book is not None else None
+        if account is None and self.cold is not None:
+            account = self.cold.take(currency, account_id)
+            if account is not None:
+                self.accounts.setdefault(currency, {})[account_id] = account
+        return account
+
+    def touch(self, account: Account) -> None:
+        """Note an account that is going to change; whoever looks one up by ``account`` or ``find`` has done so."""
+        if account.noted != self.interval:
+            self._note(account)
+
+    def _note(self, account: Account) -> None:
+        account.noted = self.interval
+        self.touched.append(account)
+
+    def next_interval(self) -> list[Account]:
+        """The accounts noted since the last call; those of the next are noted from now on."""
+        touched, self.touched = self.touched, []
+        self.interval += 1
+        return touched
+
+    def close(self, account: Account) -> None:
+        """Forget an account; whoever still mentions it keeps it as it is."""
+        self.touch(account)
+        del self.accounts[account.currency][account.account_id]
 
     def all_accounts(self) -> Iterator[Account]:
-        """Every account of every currency, in order of appearance."""
-        for book in self.accounts.values():
-            yield from book.values()
+        """Every account of every currency, by currency and in order of their ids."""
+        if self.cold is not None:
+            for currency, account_id in list(self.cold.keys()):
+                self.look(account_id, currency)
+        for _, book in sorted(self.accounts.items()):
+            for _, account in sorted(book.items()):
+                yield account
+
+    def number_of_accounts(self) -> int:
+        """How many accounts are known."""
+        return sum([len(book) for book in self.accounts.values()]) + (len(self.cold) if self.cold is not None else 0)
 
     def move_place(self, account: Account, place: str, is_sink: bool) -> None:
         """The account turns out to be visible, a hub, ...: its lots are counted in the new place from now on."""
@@ -316,7 +373,7 @@ class Ledgers:
             account.holdings = None
 
     def _is_sink(self, account_id: str, currency: str) -> bool:
-        account = self.find(account_id, currency)
+        account = self.look(account_id, currency)
         return account is None or account.is_sink
 
     def _shave(self, account: Account) -> None:

@@ -83,6 +83,14 @@ class Legs:
             self.counts["legs_forgotten"] += 1
             self._give_up_oldest()
 
+    def count_awaited(self) -> None:
+        """Say in each account how many of its own records are awaited; accounts kept as rows do not hold that."""
+        awaited = [leg.awaited for waiting in self.open.values() for leg in waiting]
+        for account in awaited:
+            account.legs_awaited = 0
+        for account in awaited:
+            account.legs_awaited += 1
+
     def forget_before(self, watermark_ms: int) -> None:
         """Stop waiting for legs that are too late."""
         oldest_ms = watermark_ms - self._memory_ms

@@ -166,6 +166,7 @@ class Lending:
         loan.info = event
         loan.borrower_id = event.customer_id or loan.account.customer_id or loan.borrower_id
         if loan.borrower_id is not None and loan.account.customer_id is None:
+            self.tracer.touch(loan.account)
             loan.account.customer_id = loan.borrower_id
         loan.entrusted_accounts = frozenset(payment.payee_account for payment in event.entrusted_payments)
         self._choose_rules(loan)

@@ -88,10 +88,10 @@ class Places:
 
     def _end_transit(self, account_id: str, currency: str) -> None:
         """No second leg came: the money has left by an unknown way."""
-        account = self.tracer.find(account_id, currency)
+        account = self.tracer.look(account_id, currency)
         assert account is not None, f"transit {account_id} is gone before its time"
         self.tracer.move_place(account, UNKNOWN_PAYEE, True)
-        del self.tracer.accounts[currency][account_id]
+        self.tracer.close(account)
 
     def see_balance(self, txn: AccountTransaction, own: Account, event_time_ms: int) -> None:
         if txn.balance_after_minor is None:
@@ -108,6 +108,7 @@ class Places:
         self.counts["legs_matched"] += 1
         if txn.balance_after_minor is not None and own.last_seq == transfer.seq:  # nothing of its own has followed
             self._reconcile(own, txn.balance_after_minor, event_time_ms)
+            self.tracer.find(transfer.payer, transfer.currency)  # whose history holds the transfer that changes
             if transfer.payee == own.account_id:
                 transfer.payee_after_minor = own.balance_minor
             elif transfer.payer == own.account_id:

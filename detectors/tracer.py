@@ -44,7 +44,7 @@ class Tracer(Ledgers):
     def __init__(self, bookings: Sequence[str] = ("loan_first", "fifo"), limits: TraceLimits | None = None) -> None:
         super().__init__(bookings, limits)
         self.funded: list[tuple[Claim, Movement]] = []  # earlier debits that a late credit has funded; the caller empties it
-        self._histories: deque[tuple[int, Account]] = deque()  # by the event time from which they may be forgotten
+        self._histories: deque[tuple[int, str, str]] = deque()  # (event time of the first debit, currency, account id)
         self._origin_number = 0
 
     def see_balance(self, account: Account, stated_minor: int, late: bool) -> None:
@@ -148,7 +148,7 @@ class Tracer(Ledgers):
         if account.history is None:
             account.history = []
             account.history_from_seq = transfer.seq
-            self._histories.append((transfer.event_time_ms, account))
+            self._histories.append((transfer.event_time_ms, account.currency, account.account_id))
         account.reach_minor += amount_minor
         account.reach_ms = transfer.event_time_ms
 
@@ -175,11 +175,15 @@ class Tracer(Ledgers):
         """Forget histories of accounts that no loan money can have reached within the age limit."""
         oldest_ms = watermark_ms - self.limits.age_days_max * DAY_MS
         while self._histories and self._histories[0][0] < oldest_ms:
-            _, account = self._histories.popleft()
+            _, currency, account_id = self._histories.popleft()
+            account = self.look(account_id, currency)
+            if account is None or account.history is None:
+                continue
             if account.reach_ms < oldest_ms:
+                self.touch(account)
                 account.reach_minor, account.history = 0, None
             else:
-                self._histories.append((account.reach_ms, account))
+                self._histories.append((account.reach_ms, currency, account_id))
 
     # --- claims -----------------------------------------------------------------------------------------------------
 
@@ -387,6 +391,7 @@ class Tracer(Ledgers):
 
     def reverse_payout(self, origin: Origin, amount_minor: int, account: Account) -> int:
         """The lender takes (part of) a payout back; returns how much of it was still the loan's own money there."""
+        self.touch(account)
         reversed_minor = 0
         if account.holdings is not None:
             for i, holding in enumerate(account.holdings):

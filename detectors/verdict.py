@@ -148,7 +148,7 @@ def _between(context: Context, loan: Loan, hits: Sequence[Passage]) -> Iterator[
     names = dict.fromkeys(
         transfer.payee for hit in hits for parcel in hit.parcels for transfer in parcel.trail.transfers()[:-1]
     )
-    found = (context.tracer.find(name, currency) for name in names)
+    found = (context.tracer.look(name, currency) for name in names)
     return (
         account for account in found if account is not None and account.place not in POCKETS and account.place != IN_TRANSIT
     )

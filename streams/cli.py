@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from streams.commands import diff, files, rejects
+from streams.commands import diff, files, rejects, shadow, status, watch
 from streams.commands.leaving import EXIT_CODES
 from streams.commands.load import load
 from streams.commands.topics import topics
@@ -20,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (*files.COMMANDS, *diff.COMMANDS, load, worker):
+for command in (*files.COMMANDS, *diff.COMMANDS, *watch.COMMANDS, *shadow.COMMANDS, *status.COMMANDS, load, worker):
     app.command(epilog=EXIT_CODES)(command)
 app.add_typer(topics, name="topics")
 app.add_typer(rejects.app, name="rejects")

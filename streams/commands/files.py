@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.commands.broker import BootstrapOption, PrefixOption
 from streams.commands.leaving import ConfigOption, errors_in_one_line, settings_of
-from streams.commands.reaching import BootstrapOption, instant
+from streams.commands.reaching import Where, instant
 from streams.commands.refold import Request, refold
 
 if TYPE_CHECKING:
@@ -54,12 +55,13 @@ def replay(
         str | None, typer.Option(metavar="PREFIX", help="Journal: publish to topics with this prefix instead of files.")
     ] = None,
     bootstrap: BootstrapOption = None,
+    prefix: PrefixOption = None,
 ) -> None:
     """Fold topic files, or the live journal, and write alerts, loan states, rejects, a summary and the configuration."""
     if origin is not None:
         if paths or strict or (out is None) == (to is None):
             raise typer.BadParameter("--from kafka takes no paths and no --strict, and either --out or --to")
-        refold(Request(out, to, book, since, until, config, bootstrap), _show_summary)
+        refold(Request(out, to, book, since, until, Where(config, bootstrap, prefix)), _show_summary)
         return
     if not paths or out is None or to is not None or book is not None or since is not None or until is not None:
         raise typer.BadParameter("name the files and --out; --since, --until, --book and --to need --from kafka")

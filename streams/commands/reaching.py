@@ -1,22 +1,27 @@
-"""How commands reach the broker."""
+"""How commands read beside the live path: a reader of the broker that settings and options name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
+
+from streams.commands.broker import connected
 
 if TYPE_CHECKING:
     from streams.live.connection import Connection
     from streams.live.reading import Reader
-    from streams.live_settings import KafkaSettings
 
-BootstrapOption = Annotated[
-    str | None,
-    typer.Option("--bootstrap", help="The broker, host:port; goes before KAFKA_BOOTSTRAP_SERVERS and the settings."),
-]
+
+class Where(NamedTuple):
+    """The options that say which broker and which topics are meant."""
+
+    config: Path | None
+    bootstrap: str | None
+    prefix: str | None
 
 
 def instant(text: str) -> int:
@@ -29,20 +34,11 @@ def instant(text: str) -> int:
         raise typer.BadParameter(str(error)) from None
 
 
-def reached(kafka: KafkaSettings, bootstrap: str | None) -> Connection:
-    """The connection, once a broker has answered; ``BrokerTrouble`` says why none did."""
-    from streams.live.connection import connection_of, reach
-
-    connection = connection_of(kafka, bootstrap)
-    reach(connection)
-    return connection
-
-
 @contextmanager
-def reading(kafka: KafkaSettings, bootstrap: str | None) -> Iterator[tuple[Connection, Reader]]:
-    """A reader of the broker that the settings name, and the connection it goes over."""
+def reading(where: Where) -> Iterator[tuple[Connection, Reader]]:
+    """A reader, and the connection it goes over."""
     from streams.live.reading import reader_of
 
-    connection = reached(kafka, bootstrap)
+    connection = connected(*where)
     with reader_of(connection) as reader:
         yield connection, reader

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import typer
 
 from streams.commands.leaving import errors_in_one_line, settings_of
-from streams.commands.reaching import reading
+from streams.commands.reaching import Where, reading
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,8 +30,7 @@ class Request(NamedTuple):
     book: int | None
     since_ms: int | None
     until_ms: int | None
-    config: Path | None
-    bootstrap: str | None
+    where: Where
 
 
 def refold(request: Request, show: Callable[[Console, Summary, Path], None]) -> None:
@@ -41,8 +40,8 @@ def refold(request: Request, show: Callable[[Console, Summary, Path], None]) -> 
     with errors_in_one_line(wrong_use=(NoSuchBook,)):
         from rich.console import Console
 
-        console, settings = Console(), settings_of(request.config)
-        with reading(settings.live.kafka, request.bootstrap) as (connection, reader):
+        console, settings = Console(), settings_of(request.where.config)
+        with reading(request.where) as (connection, reader):
             books = ranges(reader, request.book, request.since_ms, request.until_ms)
             _warn_of_a_cut_journal(books)
             with _progress(console, books) as on_page:
@@ -64,7 +63,7 @@ def _into_topics(
     from streams.live.refold import Topics
     from streams.live.refold import refold as run
 
-    if to == settings.live.kafka.prefix:
+    if to == connection.settings.prefix:
         raise typer.BadParameter("the live topics have this prefix; name another one", param_hint="--to")
     names = {topic: to + topic for topic in OUTPUTS}
     full = reader.under("")

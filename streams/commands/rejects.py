@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.commands.broker import BootstrapOption, PrefixOption
 from streams.commands.leaving import (
     EXIT_CODES,
     WORLD_FAILED,
@@ -17,7 +18,7 @@ from streams.commands.leaving import (
     errors_in_one_line,
     settings_of,
 )
-from streams.commands.reaching import BootstrapOption, instant, reading
+from streams.commands.reaching import Where, instant, reading
 
 if TYPE_CHECKING:
     from streams.live.connection import Connection
@@ -59,9 +60,10 @@ def list_rejects(
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON for each, to be mended and redriven.")] = False,
     config: ConfigOption = None,
     bootstrap: BootstrapOption = None,
+    prefix: PrefixOption = None,
 ) -> None:
     """Show how many records were rejected for which reason, and which ones."""
-    with _opened(config, bootstrap) as (settings, _, _, shelf):
+    with _opened(Where(config, bootstrap, prefix)) as (settings, _, _, shelf):
         from streams.people.reject_list import item_lines, mending_line, summary_lines
 
         items = shelf.selected(_selection(at, topic, stage, reason, since))
@@ -86,9 +88,10 @@ def show(
     raw: Annotated[bool, typer.Option("--raw", help="Write the original bytes and nothing else.")] = False,
     config: ConfigOption = None,
     bootstrap: BootstrapOption = None,
+    prefix: PrefixOption = None,
 ) -> None:
     """Show one reject in full, its original readable."""
-    with _opened(config, bootstrap) as (settings, _, reader, shelf):
+    with _opened(Where(config, bootstrap, prefix)) as (settings, connection, reader, shelf):
         from streams.live.redrive import Redrive
         from streams.people.reject_list import reject_lines
 
@@ -98,7 +101,7 @@ def show(
             for line in reject_lines(item, reject, settings.engine.utc_offset_minutes):
                 typer.echo(line)
             return
-        original = Redrive(reader, shelf, {}, None, settings.live.kafka.prefix).original(reject)
+        original = Redrive(reader, shelf, {}, None, connection.settings.prefix).original(reject)
         typer.echo(reject.kept if original is None else original, nl=False)
         if original is None:
             kept = f"{len(reject.kept):,} of {reject.original_length:,} bytes"
@@ -121,13 +124,14 @@ def redrive(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")] = False,
     config: ConfigOption = None,
     bootstrap: BootstrapOption = None,
+    prefix: PrefixOption = None,
 ) -> None:
     """Send rejected records to their source topic again after a fix: in order, each once."""
     from streams.live.corrections import CorrectionMistake
 
     with (
         errors_in_one_line(wrong_use=(CorrectionMistake,)),
-        _opened(config, bootstrap) as (settings, connection, reader, shelf),
+        _opened(Where(config, bootstrap, prefix)) as (settings, connection, reader, shelf),
     ):
         from streams.live.corrections import read_corrections
         from streams.live.redrive import Redrive
@@ -140,7 +144,7 @@ def redrive(
             selection = selection._replace(coordinates=(selection.coordinates & values.keys()) or frozenset(values))
         items = shelf.selected(selection)
         decoder = None if unchecked else settings.live.intake.decoder
-        run = Redrive(reader, shelf, values, decoder, settings.live.kafka.prefix)
+        run = Redrive(reader, shelf, values, decoder, connection.settings.prefix)
         refused = _dry(run, items, again) if dry_run else _send(connection, run, shelf, items, again)
         for one in refused:
             typer.echo(f"fundtrail: {one.item.at} is not sent: {one.why}", err=True)
@@ -191,13 +195,13 @@ def _planned(run: Redrive, items: list[Shelved], refused: list[Refused]) -> Iter
 
 @contextmanager
 def _opened(
-    config: Path | None, bootstrap: str | None, wrong_use: tuple[type[Exception], ...] = ()
+    where: Where, wrong_use: tuple[type[Exception], ...] = ()
 ) -> Iterator[tuple[Settings, Connection, Reader, RejectShelf]]:
     with errors_in_one_line(wrong_use=wrong_use):
         from streams.live.reject_shelf import RejectShelf
 
-        settings = settings_of(config)
-        with reading(settings.live.kafka, bootstrap) as (connection, reader), RejectShelf() as shelf:
+        settings = settings_of(where.config)
+        with reading(where) as (connection, reader), RejectShelf() as shelf:
             shelf.fill(reader)
             if shelf.foreign:
                 typer.echo(f"fundtrail: {shelf.foreign:,} messages on the topic are no rejects; left out.", err=True)

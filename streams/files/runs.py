@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,6 +51,21 @@ def read_run(folder: Path) -> Run:
     effective = _optional(folder / CONFIGURATION, Effective)
     digest = effective.configuration_digest if effective is not None else summary.configuration_digest
     return Run(str(folder), alerts, digest or digest_of(alerts), effective, summary.records)
+
+
+def within(run: Run, since_ms: int | None, until_ms: int | None) -> Run:
+    """The run as far as it was scored at or after one instant and before the other, in event time."""
+    kept = [
+        alert
+        for revisions in run.alerts.values()
+        for alert in revisions
+        if (since_ms is None or _ms(alert.scored_time) >= since_ms) and (until_ms is None or _ms(alert.scored_time) < until_ms)
+    ]
+    return run._replace(alerts=by_id(kept))
+
+
+def _ms(instant: str) -> int:
+    return round(datetime.fromisoformat(instant).timestamp() * 1000)
 
 
 def by_id(alerts: Iterable[Alert]) -> dict[str, tuple[Alert, ...]]:

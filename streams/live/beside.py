@@ -10,6 +10,7 @@ from streams.live.fold import Said
 from streams.live.journal import Position
 from streams.live.names import GENERATION_HEADER, LOAN_RISK, POSITION_HEADER
 from streams.live.reading import Extent, Reader, header
+from streams.live.topics import Topic, create_missing
 from streams.live.trouble import BrokerTrouble
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 TAIL_MESSAGES = 500
 """First look at a partition's end; a generation that is not found there is looked for four times farther back each time."""
+
+BROKERS_DEFAULT = -1
+"""As many replicas as the broker gives a topic whose creator does not say."""
 
 
 class Beside:
@@ -90,18 +94,17 @@ def make_topics(connection: Connection, reader: Reader, names: Mapping[str, str]
     Raises:
         BrokerTrouble: one is there and has fewer partitions.
     """
-    missing = [topic for topic, name in names.items() if not reader.has(name)]
+    missing = [Topic(name, books, BROKERS_DEFAULT, _config_of(topic)) for topic, name in names.items() if not reader.has(name)]
     if missing:
         with admin_of(connection) as admin:
-            wanted = {names[topic]: {"num_partitions": books, "configs": _config_of(topic)} for topic in missing}
-            admin.create_topics(wanted, wait_for_metadata=True)
+            create_missing(admin, "", missing, {})
     for name in names.values():
         partitions = len(reader.extents(name))
         if partitions < books:
             raise BrokerTrouble(
                 f"{name} has {partitions} partitions and the journal {books} books: give it as many, or delete it"
             )
-    return [names[topic] for topic in missing]
+    return [topic.name for topic in missing]
 
 
 def _config_of(topic: str) -> dict[str, str]:

@@ -7,10 +7,11 @@ before is. The journal offset is committed to Kafka only after that.
 from __future__ import annotations
 
 import gc
+import os
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -18,40 +19,34 @@ from typing import NamedTuple
 import msgspec
 import zstandard
 
+from detectors.accounts import Account
 from detectors.configuration import Configuration
 from detectors.engine import Engine
+from detectors.parts import engine_of
+from streams.live import tables
 from streams.live.child import CAN_FORK, Child, ChildFailed
 from streams.live.fold import BookFold
+from streams.live.state_errors import (
+    CheckpointFailed,
+    DamagedState,
+    NewerState,
+    OtherGeneration,
+    StateError,
+    UnreachableState,
+)
+from streams.live.state_lock import WAIT_SECONDS, StateLock
+
+__all__ = [
+    "CheckpointFailed", "CheckpointFile", "Checkpointer", "DamagedState", "NewerState", "OtherGeneration", "Saved",
+    "StateError", "UnreachableState",
+]  # fmt: skip
 
 STATE_VERSION = 1
 """Of the tables and of what is in their cells; a fundtrail reads files up to its own."""
 
 BUSY_SECONDS = 30.0
 
-TABLES = """
-    CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-    CREATE TABLE graph (part INTEGER PRIMARY KEY, packed BLOB NOT NULL);
-"""
-
-
-class StateError(Exception):
-    """The state of a book cannot be used; the message says what to do."""
-
-
-class OtherGeneration(StateError):
-    """Written by another engine version or under another configuration."""
-
-
-class NewerState(StateError):
-    """Written by a later fundtrail."""
-
-
-class DamagedState(StateError):
-    """No complete checkpoint can be read from the file."""
-
-
-class CheckpointFailed(StateError):
-    """A checkpoint was not written; the one before still stands, and the next writes what this one should have."""
+Touched = list[Account]
 
 
 class Saved(NamedTuple):
@@ -60,63 +55,90 @@ class Saved(NamedTuple):
     next_offset: int
     seconds: float  # of writing
     bytes: int  # of the file
-    rows: int  # written
+    rows: int  # of accounts, written
     fork_pause_ms: float = 0.0  # how long the fold stood still
 
 
 class CheckpointFile:
-    """One book's file.
+    """One book's file. Whoever loads or saves it holds a lock on it until :meth:`close`.
+
+    Between checkpoints the engine notes which accounts it looks up; a checkpoint writes those, if the file still is what
+    this object last loaded or saved, and everything otherwise.
 
     Args:
         generation: of the fold that writes and reads; see :func:`streams.live.fold.generation_of`.
+        lock_wait_seconds: how long another worker's lock is waited for.
     """
 
-    def __init__(self, path: Path, generation: str) -> None:
+    def __init__(self, path: Path, generation: str, lock_wait_seconds: float = WAIT_SECONDS) -> None:
         self.path = path
         self.generation = generation
+        self.lock = StateLock(path, lock_wait_seconds)
+        self._base: tuple[int, int] | None = None  # (next_offset, number of the save) from which accounts are noted
+
+    def close(self) -> None:
+        """Let go of the file: another worker may have it."""
+        self.lock.release()
+
+    # --- writing ----------------------------------------------------------------------------------------------------
 
     def save(self, fold: BookFold) -> Saved:
-        """Write what has changed, in one transaction; returns when it is on the disk."""
+        """Write what has changed, in one transaction; returns when it is on the disk.
+
+        Raises:
+            CheckpointFailed: nothing was written; the next save writes it.
+        """
+        touched = self.take(fold)
+        try:
+            saved, number = self.write(fold, touched)
+        except Exception as error:
+            self.give_back(fold, touched)
+            raise CheckpointFailed(f"{self.path}: no checkpoint was written: {why(error)}") from error
+        self.settle(saved, number)
+        return saved
+
+    def take(self, fold: BookFold) -> Touched:
+        """The accounts looked up since the last checkpoint; from now on the engine notes those of the next."""
+        self.lock.take()
+        return fold.engine.tracer.next_interval()
+
+    def give_back(self, fold: BookFold, touched: Touched) -> None:
+        """The checkpoint that :meth:`take` was for has failed: the next one has its accounts to write, too."""
+        tracer = fold.engine.tracer
+        tracer.touched = list(dict.fromkeys(touched + tracer.touched))
+
+    def settle(self, saved: Saved, number: int) -> None:
+        """The checkpoint is durable: the accounts that are noted now belong to the one after it."""
+        self._base = (saved.next_offset, number)
+
+    def write(self, fold: BookFold, touched: Touched, wanted: Callable[[], bool] = lambda: True) -> tuple[Saved, int]:
+        """One checkpoint in one transaction: (the checkpoint, its number in this file).
+
+        Args:
+            touched: accounts that may have changed since the last one.
+            wanted: asked before the end; when it says no, nothing is written.
+        """
         started = time.monotonic()
         with self._opened() as file:
             file.execute("BEGIN IMMEDIATE")
-            _make_tables(file)
-            packed = zstandard.compress(msgspec.msgpack.encode(fold.engine.snapshot()), 1)
-            file.execute("INSERT OR REPLACE INTO graph VALUES (0, ?)", (packed,))
-            _note(file, self._meta(fold))
+            if not tables.has_tables(file):
+                tables.make_tables(file)
+            meta = tables.read_meta(file)
+            number = int(meta.get("saves", 0)) + 1
+            if self._base is None or self._base != (meta.get("next_offset"), meta.get("saves")):
+                tables.clear(file)
+                meta.clear()
+                rows = tables.write_all(file, fold.engine)
+            else:
+                rows = tables.write_touched(file, fold.engine, touched)
+            seen = tables.write_seen(file, fold.engine.seen, meta)
+            tables.write_meta(file, {**self._meta_of(fold), **seen, "saves": number})
+            if not wanted():
+                raise CheckpointFailed("the worker that had asked for it is gone")
             file.execute("COMMIT")
-        return Saved(fold.next_offset, time.monotonic() - started, self.path.stat().st_size, 1)
+        return Saved(fold.next_offset, time.monotonic() - started, self.path.stat().st_size, rows), number
 
-    def load(self, configuration: Configuration, book: int) -> BookFold | None:
-        """The fold at the last checkpoint; None when there is none.
-
-        Raises:
-            OtherGeneration: see :class:`OtherGeneration`.
-            NewerState: see :class:`NewerState`.
-            DamagedState: see :class:`DamagedState`.
-        """
-        if not self.path.exists():
-            return None
-        try:
-            with self._opened() as file, collecting_nothing():
-                return self._load(file, configuration, book)
-        except (sqlite3.DatabaseError, zstandard.ZstdError, msgspec.MsgspecError, LookupError, TypeError, ValueError) as error:
-            raise DamagedState(f"{self.path}: {error}. {_DAMAGED_REMEDY}") from error
-
-    def _load(self, file: sqlite3.Connection, configuration: Configuration, book: int) -> BookFold | None:
-        if not file.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()[0]:
-            return None  # a first checkpoint was never finished
-        meta = dict(file.execute("SELECT name, value FROM meta"))
-        self._check(meta, book)
-        (packed,) = file.execute("SELECT packed FROM graph WHERE part = 0").fetchone()
-        engine = Engine.restore(configuration, msgspec.msgpack.decode(zstandard.decompress(packed)))
-        fold = BookFold(book, configuration, self.generation, engine)
-        fold.next_offset = meta["next_offset"]
-        fold.watermarks = msgspec.json.decode(meta["watermarks"], type=dict[str, int])
-        fold.counts = Counter(msgspec.json.decode(meta["counts"], type=dict[str, int]))
-        return fold
-
-    def _meta(self, fold: BookFold) -> dict[str, int | str]:
+    def _meta_of(self, fold: BookFold) -> tables.Meta:
         return {
             "version": STATE_VERSION,
             "generation": self.generation,
@@ -124,11 +146,64 @@ class CheckpointFile:
             "next_offset": fold.next_offset,
             "watermarks": msgspec.json.encode(fold.watermarks).decode(),
             "counts": msgspec.json.encode(fold.counts).decode(),
+            "accounts": fold.engine.tracer.number_of_accounts(),
         }
 
-    def _check(self, meta: dict[str, int | str], book: int) -> None:
-        version, generation = meta["version"], meta["generation"]
-        assert isinstance(version, int)
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def load(self, configuration: Configuration, book: int) -> BookFold | None:
+        """The fold at the last checkpoint; None when there is none. Accounts stay packed until something asks for them.
+
+        Raises:
+            OtherGeneration: written by another engine version or under another configuration.
+            NewerState: written by a later fundtrail.
+            DamagedState: no complete checkpoint can be read.
+            UnreachableState: the file cannot be opened, or another worker has it.
+        """
+        with self._read() as file:
+            return self._load(file, configuration, book) if file is not None else None
+
+    def next_offset(self) -> int | None:
+        """The journal offset of the last checkpoint; None when there is none. Raises as :meth:`load` does."""
+        with self._read() as file:
+            return int(tables.read_meta(file)["next_offset"]) if file is not None else None
+
+    def replace(self, other: Path) -> None:
+        """Put another state file in the place of this one."""
+        self.lock.take()
+        for suffix in ("-wal", "-shm"):  # they belong to the file that goes
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        other.replace(self.path)
+        self._base = None
+
+    @contextmanager
+    def _read(self) -> Iterator[sqlite3.Connection | None]:
+        """The file, if it holds a checkpoint; what goes wrong in words."""
+        self.lock.take()
+        if not self.path.exists():
+            yield None
+            return
+        try:
+            with self._opened() as file, collecting_nothing():
+                yield file if tables.has_tables(file) else None
+        except sqlite3.OperationalError as error:
+            raise UnreachableState(f"{self.path}: {error}: see that this worker may read and write it") from error
+        except (sqlite3.DatabaseError, zstandard.ZstdError, msgspec.MsgspecError, LookupError, TypeError, ValueError) as error:
+            raise DamagedState(f"{self.path}: {error}. {_DAMAGED_REMEDY}") from error
+
+    def _load(self, file: sqlite3.Connection, configuration: Configuration, book: int) -> BookFold:
+        meta = tables.read_meta(file)
+        self._check(meta, book)
+        fold = BookFold(book, configuration, self.generation, _engine(file, configuration, meta))
+        fold.next_offset = int(meta["next_offset"])
+        fold.watermarks = msgspec.json.decode(str(meta["watermarks"]), type=dict[str, int])
+        fold.counts = Counter(msgspec.json.decode(str(meta["counts"]), type=dict[str, int]))
+        fold.engine.tracer.next_interval()
+        self._base = (fold.next_offset, int(meta["saves"]))
+        return fold
+
+    def _check(self, meta: tables.Meta, book: int) -> None:
+        version, generation = int(meta["version"]), meta["generation"]
         if version > STATE_VERSION:
             raise NewerState(
                 f"{self.path}: state version {version}, this fundtrail reads up to {STATE_VERSION}: run the fundtrail that "
@@ -140,12 +215,12 @@ class CheckpointFile:
                 f"configuration that wrote it, or move the file away to fold the journal from its beginning as a new generation"
             )
         if meta["book"] != book:
-            raise DamagedState(
-                f"{self.path}: holds book {meta['book']}, not book {book}: put each book's file back in its place"
-            )
+            raise ValueError(f"it holds book {meta['book']}, not book {book}")
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
+        """A connection that no process but this one has: none is open when a child is forked."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)) as file:
             file.execute("PRAGMA journal_mode = WAL")
             file.execute("PRAGMA synchronous = FULL")
@@ -155,14 +230,18 @@ class CheckpointFile:
 _DAMAGED_REMEDY = "Move it (with its -wal and -shm) away: a published snapshot is taken then, or the journal folded anew"
 
 
-def _make_tables(file: sqlite3.Connection) -> None:
-    if not file.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()[0]:
-        for statement in TABLES.split(";"):
-            file.execute(statement)
+def _engine(file: sqlite3.Connection, configuration: Configuration, meta: tables.Meta) -> Engine:
+    seen = tables.read_seen(file, configuration.fold.seen_ids_max, meta)
+    engine = engine_of(configuration, tables.read_graph(file), tables.read_accounts(file), seen)
+    if engine.tracer.number_of_accounts() != meta["accounts"]:
+        raise ValueError(f"{engine.tracer.number_of_accounts()} accounts where {meta['accounts']} were written")
+    return engine
 
 
-def _note(file: sqlite3.Connection, meta: dict[str, int | str]) -> None:
-    file.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta.items())
+def why(error: Exception) -> str:
+    """What went wrong with a checkpoint, with the remedy where there is one."""
+    text = str(error) or type(error).__name__
+    return f"{text}: free space there" if "full" in text else text
 
 
 @contextmanager
@@ -182,51 +261,75 @@ class Checkpointer:
 
     def __init__(self, file: CheckpointFile) -> None:
         self.file = file
+        self._fold: BookFold | None = None  # of the checkpoint that is being written
+        self._touched: Touched = []
         self._child: Child | None = None
-        self._done: Saved | None = None
         self._pause_ms = 0.0
 
     @property
     def running(self) -> bool:
-        """Whether a checkpoint has begun and its end was not yet reported by :meth:`poll`."""
-        return self._child is not None or self._done is not None
+        """Whether a checkpoint has begun whose end :meth:`poll` has not reported yet."""
+        return self._fold is not None
 
     def begin(self, fold: BookFold) -> None:
-        """Begin a checkpoint of the fold as it is now; the fold may go on at once."""
+        """Begin a checkpoint of the fold as it is now; the fold may go on at once.
+
+        Raises:
+            CheckpointFailed: there is no process to write it.
+        """
         assert not self.running, "the checkpoint before has not been polled to its end"
         started = time.monotonic()
+        self._touched, self._fold = self.file.take(fold), fold
         if CAN_FORK:
-            self._child = Child(lambda: msgspec.msgpack.encode(self.file.save(fold)))
-        else:
-            self._done = self.file.save(fold)
+            parent = os.getpid()
+            kept = self.file.lock.descriptor
+            try:
+                self._child = Child(lambda: self._written(lambda: os.getppid() == parent), () if kept is None else (kept,))
+            except ChildFailed as error:
+                raise self._failed(error) from error
         self._pause_ms = (time.monotonic() - started) * 1000.0
+
+    def _written(self, wanted: Callable[[], bool]) -> bytes:
+        assert self._fold is not None
+        return msgspec.msgpack.encode(self.file.write(self._fold, self._touched, wanted))
 
     def poll(self) -> Saved | None:
         """The checkpoint once it is durable, else None; never waits.
 
         Raises:
-            CheckpointFailed: it was not written; the one before still stands.
+            CheckpointFailed: it was not written; the one before still stands, and the next writes what this one should have.
         """
-        return self._end(wait=False)
+        return self._end(Child.poll)
 
     def wait(self) -> Saved | None:
         """The same, waited for; None when no checkpoint has begun."""
-        return self._end(wait=True)
+        return self._end(Child.wait)
 
-    def _end(self, *, wait: bool) -> Saved | None:
-        if self._done is not None:
-            saved, self._done = self._done, None
-            return saved._replace(fork_pause_ms=self._pause_ms)
-        if self._child is None:
+    def _end(self, ask: Callable[[Child], bytes | None]) -> Saved | None:
+        if self._fold is None:
             return None
         try:
-            report = self._child.wait() if wait else self._child.poll()
-        except ChildFailed as error:
-            self._child = None
-            raise CheckpointFailed(f"{self.file.path}: no checkpoint was written: {error}") from error
+            report = self._report(ask)
+        except Exception as error:
+            raise self._failed(error) from error
         if report is None:
             return None
-        self._child = None
-        return Saved(*msgspec.msgpack.decode(report, type=tuple[int, float, int, int, float]))._replace(
-            fork_pause_ms=self._pause_ms
-        )
+        self._fold, self._child, self._touched = None, None, []
+        (next_offset, seconds, size, rows, _), number = msgspec.msgpack.decode(report)
+        saved = Saved(next_offset, seconds, size, rows, self._pause_ms)
+        self.file.settle(saved, number)
+        return saved
+
+    def _failed(self, error: Exception) -> CheckpointFailed:
+        assert self._fold is not None
+        self.file.give_back(self._fold, self._touched)
+        self._fold, self._child, self._touched = None, None, []
+        return CheckpointFailed(f"{self.file.path}: no checkpoint was written: {why(error)}")
+
+    def _report(self, ask: Callable[[Child], bytes | None]) -> bytes | None:
+        if self._child is not None:
+            return ask(self._child)
+        started = time.monotonic()  # nobody to do it beside us: the fold stands still
+        report = self._written(lambda: True)
+        self._pause_ms += (time.monotonic() - started) * 1000.0
+        return report

@@ -37,7 +37,12 @@ class Child:
         reader, writer = os.pipe()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads: the child takes no lock of theirs
-            self.pid = os.fork()
+            try:
+                self.pid = os.fork()
+            except OSError as error:
+                os.close(reader)
+                os.close(writer)
+                raise ChildFailed(f"no process could be forked: {error.strerror}") from error
         if self.pid == 0:
             _live(work, writer, {writer, *keep})
         os.close(writer)
@@ -49,12 +54,18 @@ class Child:
         Raises:
             ChildFailed: it ended without one.
         """
-        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        pid, status = self._ended(os.WNOHANG)
         return self._report(status) if pid else None
 
     def wait(self) -> bytes:
         """The report, waited for."""
-        return self._report(os.waitpid(self.pid, 0)[1])
+        return self._report(self._ended(0)[1])
+
+    def _ended(self, options: int) -> tuple[int, int]:
+        try:
+            return os.waitpid(self.pid, options)
+        except ChildProcessError:  # somebody else has waited for it: what it has told is all there is
+            return self.pid, 0
 
     def kill(self) -> None:
         """End the child at once; what it was writing is undone by SQLite."""
@@ -71,7 +82,9 @@ class Child:
             raise ChildFailed(f"it was killed by {signal.Signals(os.WTERMSIG(status)).name}")
         if told[:1] == DONE:
             return told[1:]
-        raise ChildFailed(told[1:].decode(errors="replace") or f"it ended with status {os.waitstatus_to_exitcode(status)}")
+        raise ChildFailed(
+            told[1:].decode(errors="replace") or f"it ended with status {os.waitstatus_to_exitcode(status)} and told nothing"
+        )
 
 
 def _live(work: Callable[[], bytes], writer: int, keep: Collection[int]) -> NoReturn:

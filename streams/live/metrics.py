@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from streams.live.detect_stage import BookAtWork, DetectStage
+from streams.live.book_at_work import BookAtWork
+from streams.live.detect_stage import DetectStage
 from streams.live.fold import COUNTED
 from streams.live.intake_stage import IntakeStage
 from streams.live.latency import Latency
@@ -51,7 +52,7 @@ OF_INTAKE = (
 OF_DETECT = (
     Described("fundtrail_detect_books", "Books assigned to this worker.", lambda detect: len(detect.books)),
     Described("fundtrail_checkpoints_failed_total", "Checkpoints that could not be written.",
-              lambda detect: detect.checkpoints_failed),
+              lambda detect: sum(book.checkpoints_failed for book in list(detect.books.values()))),
 )  # fmt: skip
 
 OF_BOOK = (
@@ -147,7 +148,7 @@ def _fold_counters(books: Mapping[str, BookAtWork]) -> Metric:
     name = "fundtrail_fold_counter"
     family = GaugeMetricFamily(name, LABELLED[name], labels=["book", "name"])
     for book, at_work in books.items():
-        for counter, value in dict(at_work.detect.fold.engine.counters).items():
+        for counter, value in at_work.counters.items():
             family.add_metric([book, counter], value)
     return family
 

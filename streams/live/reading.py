@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 POLL_MS = 250
 PARTITION_BYTES_MAX = 8 << 20
+POLL_MESSAGES_MAX = 100
+"""Messages handed over at once: pages hold hundreds of records, and Ctrl-C is heard between two polls."""
+
 SECONDS_PER_MS = 0.001
 
 
@@ -136,6 +139,7 @@ def reader_of(connection: Connection) -> Iterator[Reader]:
         "auto_offset_reset": "none",
         "allow_auto_create_topics": False,
         "max_partition_fetch_bytes": PARTITION_BYTES_MAX,
+        "max_poll_records": POLL_MESSAGES_MAX,
     }
     with consumer_of(connection, **arguments) as consumer:
         yield Reader(consumer, kafka.prefix, 3 * kafka.request_timeout_ms)

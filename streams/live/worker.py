@@ -19,7 +19,6 @@ from faust.types import TP
 
 from detectors.engine import ENGINE_VERSION
 from streams.live.batches import BatchApp, BatchConsumer
-from streams.live.checkpoint import StateError
 from streams.live.connection import Connection
 from streams.live.detect_stage import DetectStage, Trimmed
 from streams.live.fault_points import FaultPoints
@@ -33,6 +32,7 @@ from streams.live.metrics import Collector
 from streams.live.monitor import Monitor
 from streams.live.names import DETECT_GROUP, INTAKE_GROUP, JOURNAL, SOURCES, topic_name
 from streams.live.pause_guard import PausedTooLong, PauseGuard
+from streams.live.state_errors import StateError
 from streams.settings import Settings
 
 ROLES = ("intake", "detect")

@@ -114,6 +114,15 @@ def messages(bootstrap: str, topic: str, partition: int = 0) -> list[Stored]:
     return found
 
 
+def groups_on(bootstrap: str, topic: str) -> set[str]:
+    """Consumer groups that have members on a topic or offsets committed in it."""
+    with KafkaAdminClient(bootstrap_servers=bootstrap) as admin:
+        names = [group["group_id"] for group in admin.list_groups()]
+        committed = {name: admin.list_group_offsets({name: None})[name] for name in names}
+        members = {name: str(described["members"]) for name, described in admin.describe_groups(names).items()}
+    return {name for name in names if any(tp.topic == topic for tp in committed[name]) or topic in members[name]}
+
+
 def settings_file(folder: Path, prefix: str, more: str = "") -> Path:
     """A settings file that names the prefix."""
     return write(

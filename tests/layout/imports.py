@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 DETECTOR_ROWS: tuple[tuple[str, ...], ...] = (
+    ("parts",),
     ("engine",),
     ("snapshot", "risk"),
     ("lending",),
@@ -20,6 +21,7 @@ DETECTOR_ROWS: tuple[tuple[str, ...], ...] = (
     ("loans", "parties"),
     ("tracer",),
     ("ledgers", "legs"),
+    ("rows",),
     ("accounts",),
     ("booking", "uses", "ruleset"),
     ("lots", "events", "alert_record", "recent"),

@@ -49,9 +49,9 @@ def small_configuration(chance: random.Random) -> Configuration:
     return msgspec.structs.replace(load_settings().engine, trace=trace, fold=fold)
 
 
-def storm(chance: random.Random, engine: Engine) -> Iterator[Event]:
+def storm(chance: random.Random, engine: Engine, size: int | None = None) -> Iterator[Event]:
     """Records over few accounts: late, reversed, repeated, with wrong balances, accounts that turn out to be hubs."""
-    accounts = [f"a{i}" for i in range(chance.choice([3, 6, 12]))]
+    accounts = [f"a{i}" for i in range(size or chance.choice([3, 6, 12]))]
     known: list[str] = []
     at_ms = 0
     for i in range(RECORDS):

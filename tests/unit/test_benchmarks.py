@@ -36,7 +36,7 @@ def _load(name: str) -> ModuleType:
 
 def test_every_benchmark_is_run_here_and_described() -> None:
     names = {path.stem for path in BENCHMARKS.glob("*.py")}
-    assert names == {"account_days", "bench", "bookings_by_style", "detection", "maxflow"}
+    assert names == {"account_days", "bench", "bookings_by_style", "detection", "maxflow", "restart"}
     text = (BENCHMARKS / "README.md").read_text(encoding="utf-8")
     assert [name for name in sorted(names) if f"{name}.py" not in text] == []
 
@@ -49,6 +49,32 @@ def test_the_cost_per_record_is_measured_at_two_sizes(tmp_path: Path) -> None:
     rows = json.loads(out.read_text())
     assert [row["accounts"] for row in rows] == [100, 300]
     assert all(0 < row["tracing_x"] < row["replay_x"] for row in rows)
+
+
+def test_a_restarted_fold_gives_the_answer_of_an_undisturbed_one(tmp_path: Path) -> None:
+    out = tmp_path / "restart.json"
+    options = [
+        "--accounts",
+        "400",
+        "--checkpoints",
+        "3",
+        "--interval-pages",
+        "2",
+        "--folder",
+        str(tmp_path),
+        "--json",
+        str(out),
+    ]
+    environment = {"PYTHONPATH": str(BENCHMARKS.parent), "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, str(BENCHMARKS / "restart.py"), *options]
+    answers = []
+    for _ in range(2):
+        subprocess.run(command, check=True, capture_output=True, env=environment)
+        figures = json.loads(out.read_text())
+        assert figures["accounts"] >= 400
+        assert 0 < figures["checkpoints"] <= 3
+        answers.append(figures["answer"])
+    assert answers[0] == answers[1]
 
 
 def test_maximum_flow_methods_give_one_answer_per_size() -> None:

@@ -16,7 +16,7 @@ from tests.unit.feed_sample import jsonl, misused_loans, transfer, write
 
 RUNNER = CliRunner()
 COMMANDS = (
-    "replay", "simulate", "explain", "report", "convert", "evaluate", "diff",
+    "replay", "simulate", "explain", "report", "convert", "evaluate", "diff", "watch", "shadow", "status",
     "rejects", "rejects list", "rejects show", "rejects redrive",
 )  # fmt: skip
 

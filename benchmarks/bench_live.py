@@ -1,0 +1,283 @@
+"""The live path on a real broker: throughput against an empty stock Faust agent, the fold against the embedded one, latency.
+
+Usage: ``python benchmarks/bench_live.py [--records N] [--accounts N] [--seconds S] [--json FILE] [PART ...]``
+
+Parts: ``throughput`` (an empty stock Faust agent, then intake and detect in one process with everything on, over the same
+topics), ``fold`` (detect alone from journal pages against the embedded replay of the same records), ``latency`` (from
+the producer's timestamp of a source record to the broker's timestamp of the alert that follows from it, at shares of
+the measured rate), ``books`` (two workers on two books against one on one). The broker runs beside, on the other core; how much
+processor time it takes is said. Compare ratios within one run; ``answer`` is a digest of the alerts. Two streams: *payments* (those of bench.py, 5 % of the
+accounts borrowing) and *bank* (a simulated bank with 30 % of its loans misused: far denser in loan money, and full of alerts).
+
+A broker is started from Maven's jars unless ``KAFKA_BOOTSTRAP_SERVERS`` names one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from kafka import KafkaProducer
+from kafka.admin import KafkaAdminClient
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks.bench import TRANSACTIONS, stream
+from streams.files.replay import replay
+from streams.live.journal import Position, decode_page
+from streams.live.names import ALERTS, JOURNAL, ORDER_HEADER, POSITION_HEADER
+from streams.settings import load_settings
+from streams.simulate.world import simulate
+from tests.broker.jars import broker_jars
+from tests.broker.kafka import QUICK_JVM, Broker
+from tests.broker.live_run import LiveRun, Worker, records_of, wait_until
+
+Result = dict[str, float | int | str]
+LATENCY_SHARES = (0.1, 0.5, 0.8)
+STOCK = Path(__file__).with_name("stock_faust.py")
+FOLDED = 'fundtrail_detect_records_total{book="0",outcome="journalled"}'
+
+
+@contextmanager
+def reached(folder: Path) -> Iterator[tuple[str, Callable[[], float]]]:
+    """(bootstrap servers, processor seconds the broker has taken so far)."""
+    named = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+    if named:
+        yield named, lambda: float("nan")
+        return
+    broker = Broker(folder / "broker", broker_jars(), QUICK_JVM[:-1])
+    broker.start()
+    try:
+        yield broker.bootstrap, lambda: _processor_seconds(broker.pid)
+    finally:
+        broker.kill()
+
+
+def _processor_seconds(pid: int | None) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Bench:
+    """One broker, one folder; each measurement under a prefix of its own."""
+
+    def __init__(self, bootstrap: str, broker_seconds: Callable[[], float], folder: Path) -> None:
+        self.bootstrap = bootstrap
+        self.broker_seconds = broker_seconds
+        self.folder = folder
+
+    def run(self, *, books: int = 1, lanes: int = 1) -> LiveRun:
+        prefix = f"bench-{uuid.uuid4().hex[:8]}."
+        return LiveRun(self.bootstrap, prefix, self.folder / prefix, books=books, lanes=lanes)
+
+    # --- throughput ---------------------------------------------------------------------------------------------------
+
+    def throughput(self, source: Path, records: int) -> Result:
+        """An empty stock agent and the whole live path over the same topics."""
+        live = self.run()
+        live.load(source)
+        stock_s, stock_cpu = self._stock(live, records)
+        ours_s, ours_cpu, broker_cpu, answer = self._ours(live, records)
+        return {
+            "records": records,
+            "stock_per_second": round(records / stock_s),
+            "ours_per_second": round(records / ours_s),
+            "ratio": round(stock_s / ours_s, 2),
+            "stock_cpu_us": round(stock_cpu / records * 1e6, 1),
+            "ours_cpu_us": round(ours_cpu / records * 1e6, 1),
+            "broker_cpu_share": round(broker_cpu / ours_s, 2),
+            "answer": answer,
+        }
+
+    def _stock(self, live: LiveRun, records: int) -> tuple[float, float]:
+        """Seconds and processor seconds from its first to its last record; it counts the account transactions only."""
+        count = live.end(TRANSACTIONS)
+        command = [sys.executable, str(STOCK), self.bootstrap, live.prefix + TRANSACTIONS, str(count)]
+        told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600).stdout
+        seconds, cpu = (float(word) for word in told.split()[-2:])
+        return seconds * records / count, cpu * records / count
+
+    def _ours(self, live: LiveRun, records: int) -> tuple[float, float, float, str]:
+        with live.running(settings=live.settings(checkpoint_ms=10_000)) as worker:
+            wait_until(lambda: worker.metrics()["fundtrail_intake_pages_total"] > 0, "first page", 60)
+            began, cpu, broker_cpu, before = time.monotonic(), worker_cpu(worker), self.broker_seconds(), _folded(worker)
+            wait_until(lambda: _folded(worker) >= records, "all records folded", 900)
+            seconds = (time.monotonic() - began) * records / max(1, records - before)
+            spent = worker_cpu(worker) - cpu
+            return seconds, spent, self.broker_seconds() - broker_cpu, digest(live.alerts())
+
+    # --- the fold alone -----------------------------------------------------------------------------------------------
+
+    def fold(self, source: Path, records: int) -> Result:
+        """Detect from the journal against the embedded replay of the same files."""
+        out = self.folder / "embedded"
+        summary = replay([source], out, load_settings())
+        live = self.run()
+        live.load(source)
+        with live.running("intake", "intake") as worker:
+            written = 'fundtrail_intake_records_total{outcome="journalled"}'
+            wait_until(lambda: worker.metrics()[written] >= records, "the journal", 900)
+        with live.running("detect", "detect", settings=live.settings(checkpoint_ms=10_000)) as worker:
+            wait_until(lambda: _folded(worker) > 0, "first page folded", 60)
+            began, before = time.monotonic(), _folded(worker)
+            wait_until(lambda: _folded(worker) >= records, "all records folded", 900)
+            seconds = (time.monotonic() - began) * records / max(1, records - before)
+        return {
+            "records": records,
+            "embedded_per_second": summary.records_per_second,
+            "detect_per_second": round(records / seconds),
+            "ratio": round(records / seconds / summary.records_per_second, 2),
+            "same_alerts": str(digest(live.alerts()) == digest((out / "alerts.jsonl").read_bytes().splitlines())),
+        }
+
+    # --- latency ------------------------------------------------------------------------------------------------------
+
+    def latency(self, source: Path, rate: float, share: float, seconds: float) -> Result:
+        """A bank's records at a steady rate; from the source's timestamp to the alert's on the broker."""
+        live = self.run()
+        self._stamp_on_append(live)
+        per_second = rate * share
+        chosen = list(_first(records_of(source), int(per_second * seconds)))
+        with live.running(settings=live.settings(checkpoint_ms=10_000)) as worker:
+            wait_until(lambda: '"ok": true' in _health(worker), "a ready worker", 60)
+            self._send_steadily(live, chosen, per_second)
+            wait_until(lambda: _folded(worker) >= len(chosen), "all records folded", 120)
+            pauses = worker.metrics()['fundtrail_checkpoint_pause_seconds{book="0"}']
+        waits = sorted(_waits_ms(live))
+        return {
+            "share_of_rate": share,
+            "records_per_second": round(per_second),
+            "alerts": len(waits),
+            "p50_ms": _quantile(waits, 0.5),
+            "p99_ms": _quantile(waits, 0.99),
+            "p99.9_ms": _quantile(waits, 0.999),
+            "max_ms": waits[-1] if waits else 0,
+            "checkpoint_pause_ms": round(pauses * 1000, 1),
+        }
+
+    def _stamp_on_append(self, live: LiveRun) -> None:
+        from kafka.admin import ConfigResource, ConfigResourceType
+
+        resource = ConfigResource(ConfigResourceType.TOPIC, live.prefix + ALERTS, {"message.timestamp.type": "LogAppendTime"})
+        with KafkaAdminClient(bootstrap_servers=self.bootstrap) as admin:
+            admin.alter_configs([resource])
+
+    def _send_steadily(self, live: LiveRun, records: list[tuple[str, bytes]], per_second: float) -> None:
+        began = time.monotonic()
+        with KafkaProducer(bootstrap_servers=self.bootstrap, acks="all", linger_ms=2) as producer:
+            for number, (topic, value) in enumerate(records):
+                if number % 20 == 0 and (early := began + number / per_second - time.monotonic()) > 0:
+                    time.sleep(early)
+                producer.send(live.prefix + topic, value=value, headers=[(ORDER_HEADER, b"%d" % number)], partition=0)
+            producer.flush()
+
+
+def _waits_ms(live: LiveRun) -> Iterator[int]:
+    """For each alert: its timestamp on the broker less that of the source record it follows from."""
+    pages = {message.offset: decode_page(message.value) for message in live.read(JOURNAL)}
+    sent: dict[str, dict[int, int]] = {}
+    for alert in live.read(ALERTS):
+        place = Position.parse(dict(alert.headers)[POSITION_HEADER])
+        record = pages[place.offset].records[place.record]
+        topic = pages[place.offset].spans[record.span].topic
+        if topic not in sent:
+            sent[topic] = {message.offset: message.timestamp for message in live.read(topic)}
+        yield max(0, alert.timestamp - sent[topic][record.offset])
+
+
+def _first(records: Iterator[tuple[str, bytes]], count: int) -> Iterator[tuple[str, bytes]]:
+    for _, record in zip(range(count), records, strict=False):
+        yield record
+
+
+def _quantile(ordered: list[int], share: float) -> int:
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0
+
+
+def _folded(worker: Worker) -> int:
+    return int(worker.metrics().get(FOLDED, 0))
+
+
+def _health(worker: Worker) -> str:
+    try:
+        return worker.get("/health/ready")
+    except OSError as error:
+        return str(error)
+
+
+def worker_cpu(worker: Worker) -> float:
+    """Processor seconds of a worker process."""
+    return _processor_seconds(worker.process.pid)
+
+
+def digest(alerts: list[bytes]) -> str:
+    """16 hex digits of the alerts in their order."""
+    return hashlib.sha256(b"\n".join(alerts)).hexdigest()[:16]
+
+
+def write_stream(folder: Path, records: int, accounts: int, seed: int) -> Path:
+    """The benchmark's records as topic files."""
+    folder.mkdir()
+    files: dict[str, Any] = {}
+    for topic, event in stream(records, accounts, seed):
+        if topic not in files:
+            files[topic] = (folder / f"{topic}.jsonl").open("wb")
+        files[topic].write(msgspec.json.encode(event) + b"\n")
+    for file in files.values():
+        file.close()
+    return folder
+
+
+def main() -> None:
+    """Run the parts that were asked for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("parts", nargs="*", default=["throughput", "fold", "latency"])
+    parser.add_argument("--records", type=int, default=300_000)
+    parser.add_argument("--accounts", type=int, default=10_000)
+    parser.add_argument("--seconds", type=float, default=20, help="of sending, for each latency")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    results: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as made, reached(Path(made)) as (bootstrap, broker_seconds):
+        folder = Path(made)
+        bench = Bench(bootstrap, broker_seconds, folder)
+        bank = folder / "bank"
+        bank.mkdir()
+        counts = simulate(bank, loans=max(50, options.records // 175), days=90, seed=options.seed, misuse_share=0.3)
+        records = sum(counts.values()) - counts["labels"]
+        (bank / "labels.jsonl").unlink()
+        rate = 8_000.0
+        if "throughput" in options.parts:
+            payments = write_stream(folder / "payments", options.records, options.accounts, options.seed)
+            results["throughput"] = {
+                "payments": bench.throughput(payments, options.records),
+                "bank": bench.throughput(bank, records),
+            }
+            rate = float(results["throughput"]["bank"]["ours_per_second"])
+            print(json.dumps(results["throughput"]), flush=True)
+        if "fold" in options.parts:
+            results["fold"] = bench.fold(bank, records)
+            print(json.dumps(results["fold"]), flush=True)
+        if "latency" in options.parts:
+            results["latency"] = []
+            for share in LATENCY_SHARES:
+                results["latency"].append(bench.latency(bank, rate, share, options.seconds))
+                print(json.dumps(results["latency"][-1]), flush=True)
+    if options.json is not None:
+        options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""An engine's state in parts of which a checkpoint writes only what has changed.
+
+Plain accounts are rows (:mod:`detectors.rows`), the ids seen are two generations that only grow, and the rest, in which
+loans, lots, trails, legs and the accounts tied by them refer to each other, is one graph. In the graph plain accounts stand
+by their key, so that an account is one object again wherever it is met after loading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from detectors import snapshot
+from detectors.accounts import Account
+from detectors.configuration import Configuration
+from detectors.engine import SNAPSHOT_VERSION, STATE, Engine
+from detectors.lots import Transfer
+from detectors.recent import Recent
+from detectors.rows import ColdAccounts
+
+Key = tuple[str, str]
+"""(currency, account id)."""
+
+
+def graph_of(engine: Engine, entangled: Collection[Key]) -> dict[str, Any]:
+    """All state but plain accounts and the ids seen, as plain data.
+
+    Args:
+        entangled: the accounts that stand in the graph, every one of them.
+    """
+    tracer = engine.tracer
+    tied = set(entangled)
+
+    def has_row(account: Account) -> bool:
+        if tracer.accounts.get(account.currency, {}).get(account.account_id) is not account:
+            return False  # it was closed: only those that mention it know it
+        stands_here = (account.currency, account.account_id) in tied
+        assert stands_here or account.holdings is None, f"account {account.account_id} was changed untouched"
+        return not stands_here
+
+    state: dict[str, Any] = {name: value for name, value in vars(engine).items() if name in STATE and name != "seen"}
+    state["entangled"] = [tracer.accounts[currency][account_id] for currency, account_id in entangled]
+    return {
+        "version": SNAPSHOT_VERSION,
+        "state": snapshot.freeze(state, has_row),
+        "detectors": {detector.code: dict(detector.snapshot()) for detector in engine.detectors},
+    }
+
+
+def engine_of(
+    configuration: Configuration,
+    graph: Mapping[str, Any],
+    cold: ColdAccounts,
+    seen: Recent[int],
+) -> Engine:
+    """The engine whose parts these are; its plain accounts stay packed until something asks for them.
+
+    Args:
+        cold: the plain accounts.
+
+    Raises:
+        LookupError: the parts do not belong together.
+    """
+    warm: dict[Key, Account] = {}
+
+    def account(currency: str, account_id: str) -> Account:
+        found = warm.get((currency, account_id)) or cold.take(currency, account_id)
+        if found is None:
+            raise LookupError(f"account {account_id} in {currency} is mentioned and has no row")
+        warm[currency, account_id] = found
+        return found
+
+    def meet(transfers: dict[int, Transfer]) -> None:
+        cold.resident = transfers
+
+    state = snapshot.thaw(graph["state"], configuration, account, meet)
+    engine = Engine(configuration)
+    engine.seen = seen
+    for tied in state.pop("entangled"):
+        warm[tied.currency, tied.account_id] = tied
+    vars(engine).update(state)
+    for (currency, account_id), one in warm.items():
+        engine.tracer.accounts.setdefault(currency, {})[account_id] = one
+    engine.legs.count_awaited()
+    cold.resident = {
+        seq: transfer for seq, transfer in cold.resident.items() if (transfer.currency, transfer.payer) in cold.holders
+    }
+    engine.tracer.cold = cold
+    engine.begin()
+    for detector in engine.detectors:
+        detector.restore(graph["detectors"][detector.code])
+    return engine
