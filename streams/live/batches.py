@@ -9,8 +9,9 @@ Offsets are not committed by acknowledging events but by asking the *stage*, who
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, ClassVar, Protocol, cast
+from typing import Any, ClassVar, NamedTuple, Protocol, cast
 
 import faust
 from aiokafka.errors import CommitFailedError, IllegalStateError
@@ -31,7 +32,7 @@ class Stage(Protocol):
     consumer: BatchConsumer | None
 
     async def assigned(self, committed: Mapping[TP, int | None]) -> Mapping[TP, int]:
-        """These partitions are ours now, with what the group has committed; returns from where to read them instead."""
+        """These partitions are ours now, with what the group has committed; returns from where to read each of them."""
 
     async def revoked(self, partitions: set[TP]) -> None:
         """These partitions are about to be somebody else's, who gets them once this returns: write nothing more of theirs."""
@@ -41,6 +42,13 @@ class Stage(Protocol):
 
     def note(self, tp: TP) -> str:
         """A word to keep beside a committed offset, for the next owner."""
+
+
+class Batch(NamedTuple):
+    """What one fetch brought of one partition, and in which reading: see :class:`BatchConsumer`."""
+
+    reading: int | None
+    records: list[Any]
 
 
 class BatchThread(AIOKafkaConsumerThread):
@@ -79,16 +87,32 @@ class BatchThread(AIOKafkaConsumerThread):
 
 
 class BatchConsumer(Consumer):
-    """Delivers batches; leaves the rest of Faust's consumer as it is."""
+    """Delivers batches; leaves the rest of Faust's consumer as it is.
+
+    A *reading* begins when the stage has said from where and the consumer has been set there; it ends when partitions are
+    revoked. Faust lets records flow between the two as well, when a rebalance overtakes a slow start: batches from outside
+    the present reading may leave gaps and belong to somebody else, so they are not for the stage (:meth:`reads`).
+    """
 
     stage: Stage  # set by the app before it starts
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.reading: int | None = None
+        self.rounds = 0  # assignments, seeks and revocations so far: only the last of them may begin a reading
+        self.is_assigned = False
+        self.fetching = asyncio.Lock()  # no request is under way while the consumer is set
         self.fetched: dict[TP, int] = {}  # the last offset that a fetch has brought, handed over or still on its way
         super().__init__(*arguments, **options)
 
     def _new_consumer_thread(self) -> BatchThread:
         return BatchThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, Batch]:  # type: ignore[override]
+        """A request's answer, with the reading it was asked in."""
+        async with self.fetching:
+            reading = self.reading
+            records = await super()._getmany(active_partitions, timeout)
+        return {tp: Batch(reading, list(batch)) for tp, batch in records.items() if batch}
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         """One message per partition and fetch: its value is the list of records, its offset the last one's."""
@@ -99,35 +123,54 @@ class BatchConsumer(Consumer):
         for tp, batch in records.items():
             if not self.flow_active or self.app.consumer_generation_id != generation:
                 return
-            if batch and (active is None or tp in active):
-                yield tp, self._batch_message(tp, batch)
+            if active is None or tp in active:
+                yield tp, self._batch_message(tp, cast(Batch, batch))
 
-    def _batch_message(self, tp: TP, batch: list[Any]) -> ConsumerMessage:
-        last = batch[-1]
+    def reads(self, batch: Batch) -> bool:
+        """Whether a batch is of the present reading."""
+        return batch.reading is not None and batch.reading == self.reading
+
+    def _batch_message(self, tp: TP, batch: Batch) -> ConsumerMessage:
+        last = batch.records[-1]
         return ConsumerMessage(
             tp.topic, tp.partition, last.offset, last.timestamp / 1000, last.timestamp_type, [], None, cast(Any, batch),
             None, 0, 0, tp, generation_id=self.app.consumer_generation_id,
         )  # fmt: skip
 
     async def perform_seek(self) -> None:
-        """Ask the stage where to read on, before anything flows."""
+        """Ask the stage where to read on, and begin to read there, unless this seek is overtaken."""
+        mine = self._next_round()
         self.fetched.clear()
         found = await self.seek_to_committed()
         committed = {TP(*tp): _offset(found.get(tp)) for tp in self.assignment()}
         self._committed_offset.update(committed)  # before the stage may name less, of a state that is behind another worker's
         positions = dict(await self.stage.assigned(committed))
-        if positions:
+        async with self.fetching:
             await self.seek_wait(positions)
-        for tp in self.assignment():
-            self._read_offset[tp] = positions.get(TP(*tp))
+            for tp in self.assignment():
+                self._read_offset[tp] = positions.get(TP(*tp))
+            if self.is_assigned and self.rounds == mine:
+                self.reading = mine
+
+    def expect_reading(self, *, is_assigned: bool) -> None:
+        """What comes from here on is not for the stage, until a seek that begins while we have an assignment."""
+        self.is_assigned = is_assigned
+        self._next_round()
+
+    def _next_round(self) -> int:
+        self.reading = None
+        self.rounds += 1
+        return self.rounds
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Nothing flows any more; then let go. The group goes on when this returns, or when the session has timed out."""
+        self.expect_reading(is_assigned=False)
         await super().on_partitions_revoked(revoked)
         await self.stage.revoked({TP(*tp) for tp in revoked})
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """With nothing assigned Faust never asks where to read on; the stage hears of it here."""
+        self.expect_reading(is_assigned=True)
         await super().on_partitions_assigned(assigned, generation_id)
         if not assigned:
             await self.stage.assigned({})

@@ -49,6 +49,7 @@ class DetectStage:
         self.consumer: BatchConsumer | None = None
         self.books: dict[int, BookAtWork] = {}
         self.latency = Latency()
+        self.assigning = asyncio.Lock()  # an assignment that has been overtaken is done with before the next
         self.folding = ThreadPoolExecutor(1, "fold")  # beside the event loop, so that fetches and pages are not kept waiting
 
     # --- what the consumer asks ---------------------------------------------------------------------------------------
@@ -56,13 +57,14 @@ class DetectStage:
     async def assigned(self, committed: Mapping[TP, int | None]) -> Mapping[TP, int]:
         """Take these books over: state from the newest checkpoint, and on from its journal offset."""
         assert self.consumer is not None
-        ours = {tp.partition for tp in committed}
-        for book in set(self.books) - ours:
-            await self._give_up(book)
-        begins = await self.consumer.earliest_offsets(*committed) if committed else {}
-        for tp in committed:
-            await self._take_over(tp, begins.get(tp) or 0)
-        return {tp: self.books[tp.partition].detect.fold.next_offset for tp in committed}
+        async with self.assigning:
+            ours = {tp.partition for tp in committed}
+            for book in set(self.books) - ours:
+                await self._give_up(book)
+            begins = await self.consumer.earliest_offsets(*committed) if committed else {}
+            for tp in committed:
+                await self._take_over(tp, begins.get(tp) or 0)
+            return {tp: self.books[tp.partition].detect.fold.next_offset for tp in committed}
 
     async def revoked(self, partitions: set[TP]) -> None:
         """Publish what is folded, then rest: who gets a book next reads how far it was published.

@@ -53,9 +53,9 @@ class IntakeStage:
     async def assigned(self, committed: Mapping[TP, int | None]) -> Mapping[TP, int]:
         """Begin a lane for each partition number among these, behind what is committed."""
         assert self.consumer is not None
-        begins = await self.consumer.earliest_offsets(*committed) if committed else {}
-        notes = await self.consumer.committed_notes(*committed) if committed else {}
         async with self.writing:
+            begins = await self.consumer.earliest_offsets(*committed) if committed else {}
+            notes = await self.consumer.committed_notes(*committed) if committed else {}
             self._retire(set(self.lanes))
             self.bare_end.clear()
             for number in sorted({tp.partition for tp in committed}):
@@ -69,7 +69,7 @@ class IntakeStage:
                 )  # fmt: skip
                 intake.lane.miss({topic: begins.get(tp) or 0 for topic, tp in ordered.items()})
                 self.lanes[number] = intake
-        return {tp: offset for tp, offset in committed.items() if offset is not None}
+        return {tp: max(offset or 0, begins.get(tp) or 0) for tp, offset in committed.items()}
 
     async def revoked(self, partitions: set[TP]) -> None:
         """Let these lanes go, between two pages; what they wrote and did not commit, their next owner writes again."""
@@ -96,7 +96,7 @@ class IntakeStage:
         """A fetch has brought records of one partition."""
         topic = topic_of(self.settings.kafka.prefix, tp.topic)
         lane = self.lanes.get(tp.partition)
-        while lane is not None and lane.lane.is_full(topic) and self.lanes.get(tp.partition) is lane:
+        while lane is not None and self._should_wait(lane, topic) and self.lanes.get(tp.partition) is lane:
             await asyncio.sleep(IDLE_WAIT_S)
         if lane is None or self.lanes.get(tp.partition) is not lane:
             return  # of an assignment that has ended
@@ -124,6 +124,16 @@ class IntakeStage:
     def waiting(self) -> int:
         """Records received and not yet written."""
         return sum(lane.lane.buffered for lane in self.lanes.values())
+
+    def _should_wait(self, lane: Intake, topic: str) -> bool:
+        """The lane is full of the topic, and no other lane is held up by what stands behind this batch.
+
+        All lanes' batches of a topic come one after another. Two lanes, each full of the topic that the other one lacks, would
+        wait for each other.
+        """
+        if not lane.lane.is_full(topic):
+            return False
+        return not any(other.lane.lacks(topic) and not self._at_end(number, topic) for number, other in self.lanes.items())
 
     def _at_end(self, number: int, topic: str) -> bool:
         assert self.consumer is not None

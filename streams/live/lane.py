@@ -102,6 +102,10 @@ class Lane:
         """Whether the consumer should stop fetching the topic; another may still be needed to go on."""
         return len(self.queues[topic]) >= self.settings.buffered_records_max
 
+    def lacks(self, topic: str) -> bool:
+        """Whether records of other topics wait, and none of this one is here."""
+        return self.buffered > 0 and not self.queues[topic]
+
     def release(self, now_ms: int, at_end: Callable[[str], bool]) -> list[SourceRecord]:
         """The next records in order, at most a page; empty as long as it is too early to tell.
 

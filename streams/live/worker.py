@@ -12,13 +12,13 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import faust
 from faust.types import TP
 
 from detectors.engine import ENGINE_VERSION
-from streams.live.batches import BatchApp
+from streams.live.batches import BatchApp, BatchConsumer
 from streams.live.connection import Connection
 from streams.live.detect_stage import DetectStage, Trimmed
 from streams.live.fault_points import FaultPoints
@@ -151,7 +151,8 @@ class Worker:
         async def work(stream: Any) -> None:
             async for event in stream.events():
                 try:
-                    await take(TP(event.message.topic, event.message.partition), event.value)
+                    if cast(BatchConsumer, app.consumer).reads(event.value):
+                        await take(TP(event.message.topic, event.message.partition), event.value.records)
                 except Exception as error:
                     self.fail(error)  # never on to the next batch
 

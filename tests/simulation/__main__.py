@@ -6,6 +6,7 @@ import argparse
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
 
@@ -38,6 +39,8 @@ def tell(seed: int, folder: Path) -> int:
     except Violation as violation:
         world, failure = violation.world, violation  # type: ignore[attr-defined]
     print(world.plan, *world.traced, sep="\n")
+    if failure is not None and failure.__cause__ is not None:
+        traceback.print_exception(failure.__cause__)
     print(f"seed {seed}: {failure or 'every promise is kept'}")
     return int(failure is not None)
 

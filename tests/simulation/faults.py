@@ -26,6 +26,7 @@ class Plan:
     batch_records_max: int
     fetch_ms_max: int
     append_ms_max: int
+    ask_ms_max: int  # how long the broker takes to say where a partition begins or how it ends
     checkpoint_interval_ms: int
     crashes: list[tuple[str, int]]  # (step, at which time there)
     crash_gap_ms: float  # mean time between random crashes; 0 = none
@@ -76,6 +77,7 @@ def plan_of(seed: int) -> Plan:
         batch_records_max=random.choice((1, 3, 10)),
         fetch_ms_max=random.choice((4, 12, 20)),
         append_ms_max=random.choice((2, 10, 60)),
+        ask_ms_max=random.choice((3, 3, 120)),
         checkpoint_interval_ms=random.choice((40, 120, 400)),
         crashes=[(random.choice(STEPS), random.randint(1, 8)) for _ in range(random.randint(0, 5))] if crashing else [],
         crash_gap_ms=maybe(0.5, random.choice((150, 400, 900))),

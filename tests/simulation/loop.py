@@ -97,9 +97,7 @@ class Task:
         """Raise CancelledError where it waits."""
         if self.is_done:
             return
-        if self.waits_for is not None:
-            self.waits_for.cancel()
-        else:
+        if self.waits_for is None or not self.waits_for.cancel():
             self.is_cancelled = True
 
     def abandon(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 from faust.types import TP
 
-from streams.live.batches import BatchConsumer
+from streams.live.batches import Batch, BatchConsumer
 from streams.live.detect_stage import DetectStage
 from streams.live.fault_points import FaultPoints
 from streams.live.intake_stage import IntakeStage
@@ -94,7 +95,7 @@ class WorkerLog:
     async def tail(self, topic: str, partition: int, count: int) -> Sequence[Stored]:
         """As :class:`streams.live.log.Log` says."""
         done = self.world.loop.create_future()
-        wait_ms = self.world.weather.random.random() * 10
+        wait_ms = self.world.weather.random.random() * self.world.plan.ask_ms_max
         self.world.loop.after_ms(wait_ms, None, self._read, topic, partition, count, done)
         found: Sequence[Stored] = await done
         return found
@@ -130,13 +131,17 @@ class WorkerLog:
 
     def _read(self, topic: str, partition: int, count: int, done: Any) -> None:
         found = list(self.world.partitions.of(topic, partition)[-count:])
-        self.world.loop.after_ms(self.world.weather.random.random() * 5, self.worker, _answer, done, found)
+        wait_ms = self.world.weather.random.random() * self.world.plan.ask_ms_max
+        self.world.loop.after_ms(wait_ms, self.worker, _answer, done, found)
 
 
 class SimConsumer:
     """What Faust's consumer is to a stage, and a member of its group. Offers and commits with the product's own code."""
 
     perform_seek = BatchConsumer.perform_seek
+    expect_reading = BatchConsumer.expect_reading
+    _next_round = BatchConsumer._next_round
+    reads = BatchConsumer.reads
     force_commit = BatchConsumer.force_commit
 
     def __init__(self, world: World, worker: Worker, stage: Any, group: Group, topics: Sequence[str]) -> None:
@@ -155,7 +160,11 @@ class SimConsumer:
         self.positions: dict[TP, int] = {}
         self.ends: dict[TP, int] = {}
         self.fetched: dict[TP, int] = {}
-        self.queues: dict[str, deque[tuple[int, TP, list[Fetched]]]] = {topic: deque() for topic in topics}
+        self.reading: int | None = None
+        self.rounds = 0
+        self.is_assigned = False
+        self.fetching = asyncio.Lock()
+        self.queues: dict[str, deque[tuple[int, TP, Batch]]] = {topic: deque() for topic in topics}
         self.seeking: Task | None = None
         self._committed_offset: dict[TP, int | None] = {}
         self._read_offset: dict[TP, int | None] = {}
@@ -169,7 +178,7 @@ class SimConsumer:
         self.process.start(self._commit_for_ever())
         for topic in self.topics:
             self.process.start(self._agent(topic))
-        self._fetch_later(FETCH_EVERY_MS)
+        self.process.start(self._drain())
 
     # --- what a stage asks --------------------------------------------------------------------------------------------
 
@@ -179,7 +188,7 @@ class SimConsumer:
 
     async def earliest_offsets(self, *tps: TP) -> Mapping[TP, int]:
         """Where the partitions begin."""
-        await self._pause(3)
+        await self._pause(self.world.plan.ask_ms_max)
         return {tp: self.world.partitions.begin(*tp) for tp in tps}
 
     async def committed_notes(self, *tps: TP) -> dict[TP, str]:
@@ -202,11 +211,11 @@ class SimConsumer:
         self.positions.update(positions)
 
     async def _commit_offsets(self, offsets: Mapping[TP, int]) -> bool:
-        generation = self.generation
+        generation, notes = self.generation, {tp: self.stage.note(tp) for tp in offsets}
         await self._pause(5)
         taken = self.group.commit(self, generation, offsets)
         if taken:
-            self.group.notes.update({tp: self.stage.note(tp) for tp in offsets})
+            self.group.notes.update(notes)
         await self._pause(5)
         if taken:
             self._committed_offset.update(offsets)
@@ -242,10 +251,8 @@ class SimConsumer:
                 self.group.join(self)
 
     async def _let_go(self) -> None:
-        """What Faust does when partitions are revoked; whoever is at work on a batch goes on."""
-        if self.seeking is not None:
-            self.seeking.cancel()
-            self.seeking = None
+        """What Faust does when partitions are revoked; a batch at work and a seek under way go on."""
+        self.expect_reading(is_assigned=False)
         revoked = self.assignment()
         self.flows = False
         for queue in self.queues.values():
@@ -255,10 +262,12 @@ class SimConsumer:
         letting_go = self.stage.revoked(set(revoked))
         if inspect.isawaitable(letting_go):
             await letting_go
-        self.numbers = ()
 
     def _begin(self, generation: int, numbers: tuple[int, ...]) -> None:
-        """A new generation: where the stage says, reading begins."""
+        """A new generation: a seek of the one before is cancelled; where the stage says, reading begins."""
+        self.expect_reading(is_assigned=True)
+        if self.seeking is not None:
+            self.world.loop.soon(self.process, self.seeking.cancel)
         self.generation, self.numbers = generation, numbers
         tps = self.assignment()
         self.positions = {tp: self.group.committed.get(tp, self.world.partitions.begin(*tp)) for tp in tps}
@@ -271,41 +280,47 @@ class SimConsumer:
 
     # --- records ------------------------------------------------------------------------------------------------------
 
-    def _fetch_later(self, wait_ms: float) -> None:
-        self.world.loop.after_ms(wait_ms, self.process, self._fetch)
-
-    def _fetch(self) -> None:
-        """Ask for all partitions whose agents are not full; the answer comes later."""
-        if not self.flows:
-            self._fetch_later(FETCH_EVERY_MS)
-            return
-        random, took = self.world.weather.random, self.world.weather.random.random() * self.world.plan.fetch_ms_max
-        answer: dict[TP, tuple[int, list[Fetched]]] = {}
-        for topic in self.topics:
-            if len(self.queues[topic]) >= BATCHES_QUEUED_MAX:
+    async def _drain(self) -> None:
+        """What Faust's fetcher does: one request after another, each answer to the queues of the agents."""
+        while True:
+            if not self.flows:
+                await self._pause(FETCH_EVERY_MS)
                 continue
-            for number in self.numbers:
-                tp = TP(topic, number)
-                messages = self.world.partitions.of(topic, number)
-                at = self.positions[tp]
-                count = random.randint(1, self.world.plan.batch_records_max)
-                answer[tp] = (len(messages), [Fetched(m.offset, m.timestamp_ms, *m[2:]) for m in messages[at : at + count]])
-        self.world.loop.after_ms(took, self.process, self._deliver, self.generation, answer)
-        brought = any(batch for _, batch in answer.values())
-        self._fetch_later(took + (0 if brought else FETCH_IDLE_MS * random.random()) + 0.1)
+            batches = await self._getmany()
+            for tp, batch in batches.items():
+                if self.flows:
+                    self.queues[tp.topic].append((self.generation, tp, batch))
+                    bell = self._bells.get(tp.topic)
+                    if bell is not None and not bell.done():
+                        bell.set_result(None)
+            await self._pause(0.1 if batches else FETCH_IDLE_MS)
 
-    def _deliver(self, generation: int, answer: dict[TP, tuple[int, list[Fetched]]]) -> None:
-        if generation != self.generation or not self.flows:
-            return
-        for tp, (end, batch) in answer.items():
-            self.ends[tp] = end
-            if batch and batch[0].offset == self.positions[tp]:
-                self.positions[tp] = batch[-1].offset + 1
-                self.fetched[tp] = batch[-1].offset
-                self.queues[tp.topic].append((generation, tp, batch))
-                bell = self._bells.get(tp.topic)
-                if bell is not None and not bell.done():
-                    bell.set_result(None)
+    async def _getmany(self) -> dict[TP, Batch]:
+        """What the thread's consumer hands out has left it: the next request reads on behind it."""
+        async with self.fetching:
+            reading = self.reading
+            await self._pause(self.world.plan.fetch_ms_max)
+            found = self._hand_out()
+            await self._pause(2)
+        return {tp: Batch(reading, records) for tp, records in found.items()}
+
+    def _hand_out(self) -> dict[TP, list[Any]]:
+        found: dict[TP, list[Any]] = {}
+        for tp in self.assignment():
+            if len(self.queues[tp.topic]) < BATCHES_QUEUED_MAX and tp in self.positions:
+                batch = self._records(tp)
+                if batch:
+                    found[tp] = batch
+                    self.positions[tp] = batch[-1].offset + 1
+                    self.fetched[tp] = batch[-1].offset
+        return found
+
+    def _records(self, tp: TP) -> list[Fetched]:
+        messages = self.world.partitions.of(*tp)
+        self.ends[tp] = len(messages)
+        at = self.positions[tp]
+        count = self.world.weather.random.randint(1, self.world.plan.batch_records_max)
+        return [Fetched(m.offset, m.timestamp_ms, *m[2:]) for m in messages[at : at + count]]
 
     async def _agent(self, topic: str) -> None:
         queue = self.queues[topic]
@@ -314,8 +329,8 @@ class SimConsumer:
                 self._bells[topic] = self.world.loop.create_future()
                 await self._bells[topic]
             generation, tp, batch = queue.popleft()
-            if generation == self.generation and self.flows:
-                await self.stage.take(tp, batch)
+            if generation == self.generation and self.flows and self.reads(batch):
+                await self.stage.take(tp, batch.records)
 
     async def _commit_for_ever(self) -> None:
         while True:
