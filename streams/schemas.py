@@ -22,13 +22,19 @@ from detectors.events import EVENT_TYPES, AccountTransaction, Event, ListEntry, 
 from detectors.money import EXPONENTS
 from streams.codec import SOURCE_SEQ_MAX
 from streams.files.rejects import Reject
+from streams.live.rejects import LiveReject
 
 Schema = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FOLDER = Path("docs") / "schemas"
 
-OUTPUT_TYPES: dict[str, type[msgspec.Struct]] = {"alert": Alert, "loan-risk": LoanRisk, "reject": Reject}
+OUTPUT_TYPES: dict[str, type[msgspec.Struct]] = {
+    "alert": Alert,
+    "loan-risk": LoanRisk,
+    "reject": Reject,
+    "live-reject": LiveReject,
+}
 """File stem -> type of the records that fundtrail writes."""
 
 INSTANT_PATTERN = (
