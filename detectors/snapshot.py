@@ -58,11 +58,14 @@ def thaw(data: dict[str, Any], configuration: Configuration) -> Any:
 
 
 def slots_of(kind: type[Any]) -> tuple[str, ...] | None:
-    """The slots of a class or of the one it narrows; None for a class with a dictionary."""
-    for cls in kind.__mro__:
-        if cls.__dict__.get("__slots__"):
-            return tuple(cls.__dict__["__slots__"])
-    return None
+    """The slots of a class and of those it narrows; None for a class with a dictionary."""
+    slots = _SLOTS.get(kind)
+    if slots is None:
+        slots = _SLOTS[kind] = tuple(name for cls in reversed(kind.__mro__) for name in cls.__dict__.get("__slots__", ()))
+    return slots or None
+
+
+_SLOTS: dict[type[Any], tuple[str, ...]] = {}
 
 
 class _Freezer:
