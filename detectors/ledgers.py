@@ -71,6 +71,10 @@ class Ledgers:
             account = book[account_id] = Account(account_id, currency, place, is_sink)
         return account
 
+    def is_own(self, account_id: str) -> bool:
+        """Whether the account is kept here; all are, where there is one book."""
+        return True
+
     def find(self, account_id: str, currency: str) -> Account | None:
         """The account if it is known."""
         book = self.accounts.get(currency)

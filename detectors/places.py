@@ -88,6 +88,8 @@ class Places:
         return self._transit(f"{TRANSIT}{txn.end_to_end_id}", txn.currency, event_time_ms)
 
     def _transit(self, account_id: str, currency: str, event_time_ms: int) -> Account:
+        if not self.tracer.is_own(account_id):
+            return self.tracer.account(account_id, currency, IN_TRANSIT)
         if self.tracer.find(account_id, currency) is None:
             self.transits.append((event_time_ms, account_id, currency))
         transit = self.tracer.account(account_id, currency, IN_TRANSIT)

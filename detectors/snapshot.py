@@ -14,10 +14,13 @@ import msgspec
 from msgspec import Struct
 
 from detectors import events
+from detectors.abroad import BookAccount, BookOrigin, BookTransfer, Changes
 from detectors.accounts import Account, Claim, Gain
 from detectors.alert import AlertBook, AlertLimits
 from detectors.booking import BOOKINGS, Booking, Holding
+from detectors.books import Books
 from detectors.configuration import Configuration
+from detectors.crossing import BookTracer
 from detectors.legs import LegLimits, Legs, OpenLeg
 from detectors.lending import Lending
 from detectors.loans import Loan, Passage, Published
@@ -32,13 +35,13 @@ from detectors.uses import CodeLists
 
 CLASSES: dict[str, type[Any]] = {
     cls.__name__: cls
-    for cls in (Account, AlertBook, Claim, Gain, Holding, Legs, Lending, Loan, Lot, Origin, Parcel, Parties, Passage, Payouts,
+    for cls in (Account, AlertBook, BookAccount, BookOrigin, BookTracer, BookTransfer, Changes, Claim, Gain, Holding, Legs, Lending, Loan, Lot, Origin, Parcel, Parties, Passage, Payouts,
                 Places, Published, Recent, Tracer, Trail, Transfer)
 }  # fmt: skip
 TUPLES: dict[str, type[Any]] = {cls.__name__: cls for cls in (Half, Landing, Movement, OpenLeg)}
 STRUCTS: dict[str, type[Struct]] = {
     cls.__name__: cls
-    for cls in (events.AccountTransaction, events.LoanDisbursement, AlertLimits, LegLimits, Scorecard, TraceLimits)
+    for cls in (events.AccountTransaction, events.LoanDisbursement, AlertLimits, Books, LegLimits, Scorecard, TraceLimits)
 }
 SINGLE: dict[str, Any] = {"OWN": OWN, "GHOST": GHOST}
 

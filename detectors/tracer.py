@@ -189,9 +189,12 @@ class Tracer(Ledgers):
         while self._histories and self._histories[0][0] < oldest_ms:
             _, account = self._histories.popleft()
             if account.reach_ms < oldest_ms:
-                account.reach_minor, account.history = 0, None
+                self._forget_history(account)
             else:
                 self._histories.append((account.reach_ms, account))
+
+    def _forget_history(self, account: Account) -> None:
+        account.reach_minor, account.history = 0, None
 
     # --- claims -----------------------------------------------------------------------------------------------------
 
