@@ -25,6 +25,7 @@ from detectors.lots import Origin, Transfer
 from detectors.outbox import Outbox, books_in, tell_state
 from detectors.remittance import (
     Accounted,
+    Awaited,
     Collected,
     Collection,
     Correction,
@@ -91,6 +92,7 @@ class BookEngine(Engine):
             Credit: self._credit,
             Collection: self._collect,
             Collected: self._see_collected,
+            Awaited: self._await,
             Usage: self._use,
             Correction: self._correct,
             Recall: self._recall,
@@ -143,6 +145,10 @@ class BookEngine(Engine):
         self._post(outputs)
         return outputs
 
+    def _advance(self, event_time_ms: int, outputs: Outputs) -> None:
+        self.book_tracer.now_ms = max(self.book_tracer.now_ms, event_time_ms)
+        super()._advance(event_time_ms, outputs)
+
     def _post(self, outputs: Outputs) -> None:
         """The event is done: tell the others."""
         tracer = self.book_tracer
@@ -164,7 +170,7 @@ class BookEngine(Engine):
     def _tell_usage(self) -> None:
         """Each transfer to the homes of the loans it may have carried."""
         tracer = self.book_tracer
-        for seq in sorted({*tracer.moves, *self.carried}):
+        for seq in {**tracer.moves, **self.carried}:
             move, carried = tracer.moves.get(seq), self.carried.get(seq)
             transfer = carried.transfer if carried is not None else move.transfer if move is not None else None
             assert transfer is not None
@@ -198,11 +204,32 @@ class BookEngine(Engine):
         if other.book == self.books.own:
             super()._move(txn, own, other, use, key, event_time_ms, outputs)
             self.book_tracer.touch(other)
+            if txn.counterparty_account is not None and other.account_id != txn.counterparty_account:
+                self._tell_firm(txn, key)
         elif txn.direction == "DEBIT":
             self._send(txn, own, other.account_id, use, event_time_ms)
         else:
             received = self.received.get(other.book, -1)
             self.outbox.put(other.book, Collection(record=txn, payer=other.account_id, use=use, received=received))
+
+    def _tell_firm(self, txn: AccountTransaction, key: Key) -> None:
+        """A pocket or a sink stands for the account that the record names; the account's own record is a second leg."""
+        assert txn.counterparty_account is not None
+        book, transfer = self.books.of(txn.counterparty_account), self.reversible.get(txn.txn_id)
+        if book != self.books.own and transfer is not None:
+            step = self.book_tracer.plain_step_of(transfer)
+            self.outbox.put(book, Awaited(
+                step=step, side=txn.direction, payer=key[0], payee=key[1], end_to_end_id=txn.end_to_end_id
+            ))  # fmt: skip
+            self.book_tracer.keep(transfer, False)
+
+    def _await(self, item: Awaited, sender: int, outputs: Outputs) -> None:
+        """Another book's customer has paid a firm of this book, or was paid by it."""
+        tracer, step = self.book_tracer, item.step
+        pocket = tracer.account(step.payee if item.side == "DEBIT" else step.payer, step.currency, OTHER_BANK)
+        key = (item.payer, item.payee, step.amount_minor, step.currency)
+        transfer = tracer.transfer_of(step, False)
+        self.legs.wait(key, item.side, step.event_time_ms, item.end_to_end_id, transfer, pocket)
 
     def _send(self, txn: AccountTransaction, payer: BookAccount, payee: str, use: str, event_time_ms: int) -> Transfer:
         """Money of this book goes to an account of another."""
@@ -273,7 +300,8 @@ class BookEngine(Engine):
     def _tell_second_leg(self, own: Account, known: Transfer) -> None:
         assert isinstance(own, BookAccount)
         is_payee = known.payee == own.account_id
-        for home in books_in((own.reached_by | own.witnessed_by) & ~self.book_tracer.own_bit):
+        bits = own.reached_by | own.witnessed_by | 1 << self.book_tracer.gid_of(known) % self.books.number
+        for home in books_in(bits & ~self.book_tracer.own_bit):
             self.outbox.put(home, Correction(
                 gid=self.book_tracer.gid_of(known), payer_after_minor=None if is_payee else known.payer_after_minor,
                 payee_after_minor=known.payee_after_minor if is_payee else None, owner_known=own.customer_id is not None,
@@ -291,6 +319,10 @@ class BookEngine(Engine):
             self._judge_owned(transfer, outputs)
         else:
             self.unowned.pop(transfer.seq, None)
+        if self.book_tracer.is_own(transfer.payer) and self.book_tracer.is_own(transfer.payee):
+            homes = _homes(self.book_tracer.origins_of(transfer.loan_numbers))
+            for home in books_in(homes & ~self.book_tracer.own_bit & ~(1 << sender)):
+                self.outbox.put(home, item)
 
     # --- loans away from home ---------------------------------------------------------------------------------------
 
@@ -484,7 +516,7 @@ class BookEngine(Engine):
         for account_id in (original.payer, original.payee):
             account = tracer.account(account_id, original.currency, OTHER_BANK)
             bits |= account.reached_by | account.witnessed_by
-        bits |= _homes(origin for origin in tracer.origins.values() if origin.number in original.loan_numbers)
+        bits |= _homes(tracer.origins_of(original.loan_numbers))
         step = tracer.step_of(reversal)
         for home in books_in(bits & ~tracer.own_bit):
             self.outbox.put(home, Reversal(gid=tracer.gid_of(original), step=step, in_history=in_history))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from detectors.abroad import REMITTED, BookAccount, BookOrigin, BookTransfer, Changes
@@ -18,6 +18,9 @@ from detectors.lots import GHOST, OWN, Landing, Lot, Origin, Trail, Transfer
 from detectors.recent import Recent
 from detectors.remittance import GHOST_MONEY, OWN_MONEY, Share, Shares, Step
 from detectors.tracer import DAY_MS, Movement, Parcel, TraceLimits, Tracer
+
+TICK_BITS = 12
+"""A millisecond of event time has this many bits of positions; when they do not do, the next one's are taken."""
 
 Lots = list[list[Lot]]
 """Lots per ledger."""
@@ -64,17 +67,25 @@ class BookTracer(Tracer):
     ) -> None:
         super().__init__(bookings, limits)
         self.books = books
+        self.now_ms = 0  # how far event time has come
         self.own_bit = 1 << books.own
         self.changes = Changes()
         self.transfers: dict[int, Transfer] = {}
         self.plain: Recent[Transfer] = Recent(plain_transfers_max)  # that carried no loan money: for reversals
         self.ages: deque[tuple[int, int]] = deque()  # (event time, gid) of ``transfers``
-        self.origins: dict[int, BookOrigin] = {}  # home * 2**40 + number there
-        self.expiries: list[tuple[int, int]] = []  # (event time, key in ``origins``) of foreign ones, a heap
+        self.origins: dict[int, BookOrigin] = {}  # by number here
+        self.foreign: dict[tuple[int, int], BookOrigin] = {}  # (home, number there) -> another book's
+        self.expiries: list[tuple[int, int, int]] = []  # (event time, home, number there) of those, a heap
         self.expired_before_ms = 0
         self.moves: dict[int, Move] = {}  # these three are empty between events
         self.fundings: list[tuple[Claim, Lots, int]] = []
         self.touched: dict[tuple[str, str], BookAccount] = {}
+
+    def next_seq(self) -> int:
+        """The position of the next transfer: grows with event time, so that positions of different books compare."""
+        tick = max(self._seq // self.books.number + 1, self.now_ms << TICK_BITS)
+        self._seq = tick * self.books.number + self.books.own
+        return self._seq
 
     # --- accounts ---------------------------------------------------------------------------------------------------
 
@@ -110,39 +121,45 @@ class BookTracer(Tracer):
         self._origin_number += 1
         number = self._origin_number
         origin = BookOrigin(number, loan_id, start_ms, self.books.own, number, self.changes)
-        self.origins[_key(self.books.own, number)] = origin
+        self.origins[number] = origin
         return origin
+
+    def origins_of(self, numbers: Iterable[int]) -> list[BookOrigin]:
+        """The origins of those numbers that are followed."""
+        return [self.origins[number] for number in numbers if number in self.origins]
 
     def origin_of(self, share: Share) -> Origin:
         """Whose money a share is, as this book counts it; ``GHOST`` when the loan is no longer followed."""
         if share.home in (OWN_MONEY, GHOST_MONEY):
             return OWN if share.home == OWN_MONEY else GHOST
-        key = _key(share.home, share.number)
-        origin = self.origins.get(key)
+        if share.home == self.books.own:
+            own = self.origins.get(share.number)
+            return GHOST if own is None or own.expired else own
+        origin = self.foreign.get((share.home, share.number))
         if origin is None:
             expiry_ms = share.start_ms + self.limits.age_days_max * DAY_MS
-            if share.home == self.books.own or expiry_ms <= self.expired_before_ms:
+            if expiry_ms <= self.expired_before_ms:
                 return GHOST
+            heapq.heappush(self.expiries, (expiry_ms, share.home, share.number))
             self._origin_number += 1
-            origin = self.origins[key] = BookOrigin(
-                self._origin_number, share.loan_id, share.start_ms, share.home, share.number, self.changes
-            )
-            heapq.heappush(self.expiries, (expiry_ms, key))
-        origin.loan_id = share.loan_id if share.home != self.books.own else origin.loan_id
-        return GHOST if origin.expired else origin
+            number = self._origin_number
+            origin = BookOrigin(number, share.loan_id, share.start_ms, share.home, share.number, self.changes)
+            self.origins[number] = self.foreign[share.home, share.number] = origin
+        origin.loan_id = share.loan_id
+        return origin
 
     def foreign_origin(self, loan_id: str) -> BookOrigin | None:
         """Another book's loan of that id, if its money has come here."""
-        for origin in self.origins.values():
-            if origin.loan_id == loan_id and origin.home != self.books.own:
-                return origin
-        return None
+        return next((origin for origin in self.foreign.values() if origin.loan_id == loan_id), None)
 
     def forget_before(self, watermark_ms: int) -> None:
         """As in one book; and other books' loans that are too old are no longer followed, nor their transfers kept."""
         self.expired_before_ms = watermark_ms
         while self.expiries and self.expiries[0][0] <= watermark_ms:
-            self.origins.pop(heapq.heappop(self.expiries)[1]).expire()
+            _, home, number = heapq.heappop(self.expiries)
+            origin = self.foreign.pop((home, number))
+            origin.expire()
+            del self.origins[origin.number]
         oldest_ms = watermark_ms - (self.limits.age_days_max + 1) * DAY_MS
         while self.ages and self.ages[0][0] < oldest_ms:
             self.transfers.pop(self.ages.popleft()[1], None)
@@ -158,7 +175,7 @@ class BookTracer(Tracer):
 
     def gid_of(self, transfer: Transfer) -> int:
         """What names the transfer in every book."""
-        return transfer.gid if isinstance(transfer, BookTransfer) else transfer.seq * self.books.number + self.books.own
+        return transfer.gid if isinstance(transfer, BookTransfer) else transfer.seq
 
     def find_transfer(self, gid: int) -> Transfer | None:
         """The transfer of that name, if it is remembered here."""
@@ -185,13 +202,13 @@ class BookTracer(Tracer):
             transfer.amount_minor, transfer.currency, transfer.use, transfer.payer_after_minor, transfer.payee_after_minor,
         )  # fmt: skip
 
-    def transfer_of(self, step: Step, lasting: bool = True) -> Transfer:
-        """The transfer that another book tells of; made when it is not known."""
+    def transfer_of(self, step: Step, lasting: bool = True, *, is_old: bool = False) -> Transfer:
+        """The transfer that another book tells of; made when it is not known, at the end or (``is_old``) where it belongs."""
         known = self.find_transfer(step.gid)
         if known is not None:
             return known
         transfer = BookTransfer(
-            self.next_seq(), step.txn_id, step.event_time_ms, step.payer, step.payee, step.amount_minor, step.currency,
+            step.gid if is_old else self.next_seq(), step.txn_id, step.event_time_ms, step.payer, step.payee, step.amount_minor, step.currency,
             step.use, step.gid,
         )  # fmt: skip
         transfer.payer_after_minor, transfer.payee_after_minor = step.payer_after_minor, step.payee_after_minor
@@ -201,7 +218,7 @@ class BookTracer(Tracer):
     def mirror(self, step: Step, in_history: bool) -> Transfer:
         """Note a transfer that a loan of this book may have gone with, made elsewhere."""
         known = self.find_transfer(step.gid)
-        transfer = self.transfer_of(step)
+        transfer = self.transfer_of(step, is_old=not in_history)
         if known is not None:
             transfer.payer_after_minor = step.payer_after_minor if not self.is_own(step.payer) else known.payer_after_minor
             transfer.payee_after_minor = step.payee_after_minor if not self.is_own(step.payee) else known.payee_after_minor
@@ -226,7 +243,7 @@ class BookTracer(Tracer):
     def trim_history(self, account: Account, from_number: int) -> None:
         """The account's book has forgotten the debits before that one."""
         history = account.history or []
-        kept = [i for i, debit in enumerate(history) if self.gid_of(debit) // self.books.number >= from_number]
+        kept = [i for i, debit in enumerate(history) if self.gid_of(debit) >= from_number]
         drop = kept[0] if kept else len(history)
         if drop:
             account.history_from_seq = history[drop - 1].seq + 1
@@ -256,7 +273,7 @@ class BookTracer(Tracer):
             return Lot(origin, share.amount_minor, 0, None)
         trail: Trail | None = None
         for step in share.trail:
-            trail = Trail(self.transfer_of(step), trail)
+            trail = Trail(self.transfer_of(step, is_old=True), trail)
         return Parcel(origin, share.amount_minor, share.hops, Trail(transfer, trail))
 
     def lots_of(self, shares: Shares, transfer: Transfer) -> Lots:
@@ -524,10 +541,6 @@ class BookTracer(Tracer):
         self._shave(payer)
         self._forget_unlabelled(payer)
         self.touch(payer)
-
-
-def _key(home: int, number: int) -> int:
-    return (home << 40) + number
 
 
 def _mark_undone(original: Transfer, reversal: Transfer) -> None:

@@ -11,6 +11,8 @@ for each pair of books: the receiver knows a repeated one by it.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct
 
 from detectors.events import AccountTransaction
@@ -20,7 +22,7 @@ OWN_MONEY, GHOST_MONEY = -1, -2
 
 
 class Step(Struct, frozen=True, array_like=True):
-    """A transfer. ``gid`` names it in all books: its number in the book that made it, times the number of books, plus that book."""
+    """A transfer. ``gid`` names it in all books: its position in the book that made it."""
 
     gid: int
     txn_id: str
@@ -61,7 +63,7 @@ class Facts(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="facts"):
     customer_id: str | None = None
     party_id: str | None = None
     kind: str | None = None
-    history_from: int = 0  # its debits before that one of its book's numbers are forgotten
+    history_from: int = 0  # its debits before that ``gid`` are forgotten
     traffic: Traffic | None = None  # for the homes of loans with a passage from or to it
 
 
@@ -108,6 +110,16 @@ class Collected(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="coll
 
     gid: int
     record: AccountTransaction
+
+
+class Awaited(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="awaited"):
+    """A transfer into or out of a pocket or a sink, of which a firm of the receiving book may have a record too."""
+
+    step: Step
+    side: Literal["DEBIT", "CREDIT"]  # of the record that has come
+    payer: str  # as the record names them
+    payee: str
+    end_to_end_id: str | None = None
 
 
 class Usage(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="usage"):
@@ -194,7 +206,7 @@ class Heard(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="heard"):
 
 
 Item = (
-    Facts | Accounted | Credit | Collection | Collected | Usage | Correction | Recall | Search | Return | Reversal | Funding
+    Facts | Accounted | Credit | Collection | Collected | Awaited | Usage | Correction | Recall | Search | Return | Reversal | Funding
     | Unplaced | Heard
 )  # fmt: skip
 
