@@ -33,6 +33,7 @@ from detectors.remittance import (
     Facts,
     Funding,
     Heard,
+    Item,
     Recall,
     Remittance,
     Return,
@@ -168,8 +169,9 @@ class BookEngine(Engine):
             outputs.remittances = self.outbox.seal(self.watermark_ms or 0)
 
     def _tell_usage(self) -> None:
-        """Each transfer to the homes of the loans it may have carried."""
+        """Each transfer to the homes of the loans it may have carried, before what has followed from it."""
         tracer = self.book_tracer
+        first: dict[int, list[Item]] = {}
         for seq in {**tracer.moves, **self.carried}:
             move, carried = tracer.moves.get(seq), self.carried.get(seq)
             transfer = carried.transfer if carried is not None else move.transfer if move is not None else None
@@ -178,7 +180,10 @@ class BookEngine(Engine):
             for home in carried.parcels if carried is not None else ():
                 bits |= 1 << home
             for home in books_in(bits & ~tracer.own_bit):
-                self.outbox.put(home, self._usage(transfer, move is not None and move.in_history, carried, home))
+                usage = self._usage(transfer, move is not None and move.in_history, carried, home)
+                first.setdefault(home, []).append(usage)
+        for home, items in first.items():
+            self.outbox.put_first(home, items)
         tracer.moves.clear()
         self.carried.clear()
 
@@ -523,10 +528,10 @@ class BookEngine(Engine):
 
     def _learn_reversal(self, item: Reversal, sender: int, outputs: Outputs) -> None:
         tracer = self.book_tracer
+        reversal = tracer.mirror(item.step, item.in_history)
         original = tracer.find_transfer(item.gid)
         if original is None:
             return
-        reversal = tracer.mirror(item.step, item.in_history)
         if all(undo is not reversal for undo in original.undone_by or ()):
             original.undone_minor += reversal.amount_minor
             original.undone_by = [*(original.undone_by or ()), reversal]
