@@ -104,7 +104,7 @@ class BookOrigin(Origin):
             total[name] = total.get(name, 0) + amount
         places = {name[3:]: amount for name, amount in total.items() if name.startswith("at ")}
         places[REMITTED] = places.get(REMITTED, 0) - total["received"]
-        dropped = {name[8:]: amount for name, amount in total.items() if name.startswith("dropped ") and amount}
+        dropped = {name[8:]: amount for name, amount in total.items() if name.startswith("dropped ")}
         if self.expired:
             dropped["age"] = dropped.get("age", 0) + sum(places.values())
             places = {}

@@ -200,6 +200,8 @@ class BookEngine(Engine):
 
     def _transact(self, txn: AccountTransaction, event_time_ms: int, outputs: Outputs) -> None:
         super()._transact(txn, event_time_ms, outputs)
+        if self.tracer.funded:  # by a payout; in one book they are seen with the next transaction, too
+            self._observe_funded(outputs)
         self.book_tracer.touch(self.book_tracer.account(txn.account_id, txn.currency, OTHER_BANK))
 
     def _move(
@@ -231,7 +233,8 @@ class BookEngine(Engine):
     def _await(self, item: Awaited, sender: int, outputs: Outputs) -> None:
         """Another book's customer has paid a firm of this book, or was paid by it."""
         tracer, step = self.book_tracer, item.step
-        pocket = tracer.account(step.payee if item.side == "DEBIT" else step.payer, step.currency, OTHER_BANK)
+        name = step.payee if item.side == "DEBIT" else step.payer
+        pocket = BookAccount(name, step.currency, OTHER_BANK, False, sender)  # of the other book; only the leg knows it
         key = (item.payer, item.payee, step.amount_minor, step.currency)
         transfer = tracer.transfer_of(step, False)
         self.legs.wait(key, item.side, step.event_time_ms, item.end_to_end_id, transfer, pocket)
@@ -264,7 +267,7 @@ class BookEngine(Engine):
         tracer, step, record = self.book_tracer, item.step, item.record
         is_debit = record.direction == "DEBIT"
         if is_debit:
-            self.places.host(record, step.payee, step.event_time_ms)
+            self.places.host(record, step.payee, step.use, step.event_time_ms)
         payee = tracer.account(step.payee, step.currency, OTHER_BANK)
         payer = tracer.account(step.payer, step.currency, OTHER_BANK)
         lasting = bool(item.shares or item.reached_by or item.unfunded_minor)
@@ -286,7 +289,7 @@ class BookEngine(Engine):
         """Another book's account shows money from one of this book, whose own record has not come."""
         record = item.record
         event_time_ms = record.event_time_ms
-        payer = self.places.host(record, item.payer, event_time_ms)
+        payer = self.places.host(record, item.payer, item.use, event_time_ms)
         assert isinstance(payer, BookAccount)
         transfer = self._send(record, payer, record.account_id, item.use, event_time_ms)
         if record.counterparty_account is not None:
@@ -463,9 +466,10 @@ class BookEngine(Engine):
         self, original: Transfer, txn: AccountTransaction, amount_minor: int, event_time_ms: int, outputs: Outputs
     ) -> None:
         tracer = self.book_tracer
-        if not tracer.is_own(original.payee):
-            self.outbox.put(self.books.home_of(original.payee), Recall(gid=tracer.gid_of(original), record=txn))
-        elif not tracer.is_own(original.payer):
+        keeper = tracer.keeper_of(original.payee, original)
+        if keeper != self.books.own:
+            self.outbox.put(keeper, Recall(gid=tracer.gid_of(original), record=txn))
+        elif tracer.keeper_of(original.payer, original) != self.books.own:
             self._send_back(original, txn, amount_minor, event_time_ms)
         else:
             super()._reverse(original, txn, amount_minor, event_time_ms, outputs)
@@ -482,7 +486,7 @@ class BookEngine(Engine):
         if original is None or not amount_minor:
             self.counts["reversal_legs_matched" if original is not None else "reversals_unmatched"] += 1
         elif not self._is_second_reversal(f"{original.seq}/{amount_minor}", record.account_id):
-            self._send_back(original, record, amount_minor, record.event_time_ms)
+            self._reverse(original, record, amount_minor, record.event_time_ms, outputs)
 
     def _send_back(self, original: Transfer, txn: AccountTransaction, amount_minor: int, event_time_ms: int) -> None:
         """The payee's half of a reversal."""
@@ -501,8 +505,7 @@ class BookEngine(Engine):
     def _take_return(self, item: Return, sender: int, outputs: Outputs) -> None:
         """The payer's half of a reversal; then all who may have followed the original hear of it."""
         tracer = self.book_tracer
-        original = tracer.find_transfer(item.gid)
-        assert original is not None, f"transfer {item.gid} comes back and is not known"
+        original = tracer.find_transfer(item.gid) or tracer.forgotten(item.gid, item.step)
         payer = tracer.account(original.payer, original.currency, OTHER_BANK)
         reversal = tracer.transfer_of(item.step)
         self._is_second_reversal(f"{original.seq}/{reversal.amount_minor}", item.record.account_id)

@@ -177,6 +177,11 @@ class BookTracer(Tracer):
         """What names the transfer in every book."""
         return transfer.gid if isinstance(transfer, BookTransfer) else transfer.seq
 
+    def keeper_of(self, account_id: str, transfer: Transfer) -> int:
+        """The book that keeps an account of the transfer; nameless ones are the book's that made it."""
+        maker = self.gid_of(transfer) % self.books.number
+        return Books(self.books.number, maker, self.books.pattern).home_of(account_id)
+
     def find_transfer(self, gid: int) -> Transfer | None:
         """The transfer of that name, if it is remembered here."""
         return self.transfers.get(gid) or self.plain.get(str(gid))
@@ -214,6 +219,13 @@ class BookTracer(Tracer):
         transfer.payer_after_minor, transfer.payee_after_minor = step.payer_after_minor, step.payee_after_minor
         self.keep(transfer, lasting)
         return transfer
+
+    def forgotten(self, gid: int, reversal: Step) -> Transfer:
+        """A transfer that is no longer remembered here, as far as its reversal tells."""
+        return BookTransfer(
+            gid, "", reversal.event_time_ms, reversal.payee, reversal.payer, reversal.amount_minor, reversal.currency,
+            reversal.use, gid,
+        )  # fmt: skip
 
     def mirror(self, step: Step, in_history: bool) -> Transfer:
         """Note a transfer that a loan of this book may have gone with, made elsewhere."""
@@ -553,6 +565,8 @@ def _restored(original: Transfer, i: int, pieces: list[tuple[int, int]]) -> list
     landings = original.landings[i] if original.landings is not None else []
     restored = []
     for piece, found in pieces:
+        if not landings:
+            break  # the transfer is forgotten, its loans too
         landing = landings.pop()
         if piece < landing.taken.amount_minor:
             landings.append(landing._replace(taken=landing.taken.part(landing.taken.amount_minor - piece)))

@@ -147,8 +147,10 @@ class Places:
             self.counts["hubs_by_degree"] += 1
             self.tracer.move_place(payee, HUB, True)
 
-    def host(self, txn: AccountTransaction, account_id: str, event_time_ms: int) -> Account:
+    def host(self, txn: AccountTransaction, account_id: str, use: str, event_time_ms: int) -> Account:
         """The account of this book that another book's record names on its other side."""
+        if use in POCKETS:
+            return self.tracer.account(account_id, txn.currency, OTHER_BANK)  # a firm's own record
         if account_id.startswith(TRANSIT):
             return self._transit(account_id, txn.currency, event_time_ms)
         listed = None

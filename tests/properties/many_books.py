@@ -125,11 +125,13 @@ class Bank:
         return off
 
     def underway_minor(self) -> dict[str, int]:
-        """Per loan: what has been remitted and not received."""
+        """Per loan that is followed: what has been remitted and not received."""
         total: dict[str, int] = {}
-        for engine in self.engines():
-            assert isinstance(engine, BookEngine)
-            for origin in engine.book_tracer.origins.values():
+        tracers = [engine.book_tracer for engine in self.engines() if isinstance(engine, BookEngine)]
+        for tracer in tracers:
+            for origin in tracer.origins.values():
+                if tracers[origin.home].origins[origin.home_number].expired:
+                    continue
                 sent = origin.places_minor.get(REMITTED, 0) - origin.received_minor
                 key = f"{origin.home}/{origin.home_number}"
                 total[key] = total.get(key, 0) + sent
