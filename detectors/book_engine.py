@@ -43,6 +43,7 @@ from detectors.remittance import (
     Unplaced,
     Usage,
 )
+from detectors.sendings import Sending, Sendings
 from detectors.tracer import Movement, Parcel, Tracer
 
 
@@ -66,7 +67,7 @@ class BookEngine(Engine):
         books: how many there are, and which one this is.
     """
 
-    state: ClassVar[frozenset[str]] = Engine.state | {"outbox_numbers", "received"}
+    state: ClassVar[frozenset[str]] = Engine.state | {"outbox_numbers", "received", "sendings"}
 
     def __init__(self, configuration: Configuration, books: Books) -> None:
         self.books = books
@@ -74,6 +75,7 @@ class BookEngine(Engine):
         self.outbox = Outbox(books.own)
         self.outbox_numbers = self.outbox.numbers
         self.received: dict[int, int] = {}  # sender -> number of the last remittance that was applied
+        self.sendings = Sendings(configuration.legs)
         self.carried: dict[int, Carried] = {}  # empty between events
         self._searched = ""
 
@@ -150,6 +152,10 @@ class BookEngine(Engine):
         self.book_tracer.now_ms = max(self.book_tracer.now_ms, event_time_ms)
         super()._advance(event_time_ms, outputs)
 
+    def _sweep(self, event_time_ms: int, outputs: Outputs) -> None:
+        super()._sweep(event_time_ms, outputs)
+        self.sendings.forget_before(event_time_ms)
+
     def _post(self, outputs: Outputs) -> None:
         """The event is done: tell the others."""
         tracer = self.book_tracer
@@ -214,10 +220,17 @@ class BookEngine(Engine):
             if txn.counterparty_account is not None and other.account_id != txn.counterparty_account:
                 self._tell_firm(txn, key)
         elif txn.direction == "DEBIT":
-            self._send(txn, own, other.account_id, use, event_time_ms)
+            transfer = self._send(txn, own, other.account_id, use, event_time_ms)
+            if txn.counterparty_account is not None:
+                self._remember_sending(key, txn, other.book, transfer)
         else:
             received = self.received.get(other.book, -1)
             self.outbox.put(other.book, Collection(record=txn, payer=other.account_id, use=use, received=received))
+
+    def _remember_sending(self, key: Key, txn: AccountTransaction, to: int, transfer: Transfer) -> None:
+        number = self.outbox.numbers.get(to, 0)
+        sending = Sending(txn.direction, number, transfer.event_time_ms, txn.end_to_end_id, transfer)
+        self.sendings.add(key, sending)
 
     def _tell_firm(self, txn: AccountTransaction, key: Key) -> None:
         """A pocket or a sink stands for the account that the record names; the account's own record is a second leg."""
@@ -229,6 +242,7 @@ class BookEngine(Engine):
                 step=step, side=txn.direction, payer=key[0], payee=key[1], end_to_end_id=txn.end_to_end_id
             ))  # fmt: skip
             self.book_tracer.keep(transfer, False)
+            self._remember_sending(key, txn, book, transfer)
 
     def _await(self, item: Awaited, sender: int, outputs: Outputs) -> None:
         """Another book's customer has paid a firm of this book, or was paid by it."""
@@ -258,6 +272,7 @@ class BookEngine(Engine):
         shares = tracer.shares_of(sent.lots) if sent.lots is not None else ()
         self.outbox.put(self.books.home_of(payee), Credit(
             step=tracer.plain_step_of(transfer), record=txn, shares=shares, is_new_payer=is_new_payer,
+            received=self.received.get(self.books.home_of(payee), -1),
             reach_minor=sent.reach_minor, reached_by=sent.reached_by, unfunded_minor=sent.unfunded_minor,
         ))  # fmt: skip
         return transfer
@@ -266,6 +281,8 @@ class BookEngine(Engine):
         """Money of another book comes to an account of this one."""
         tracer, step, record = self.book_tracer, item.step, item.record
         is_debit = record.direction == "DEBIT"
+        if is_debit and not item.shares and self._was_told(record, step.payer, step.payee, item.received) is not None:
+            return  # a firm's own record of what its customer's has told; a firm's account holds no lots
         if is_debit:
             self.places.host(record, step.payee, step.use, step.event_time_ms)
         payee = tracer.account(step.payee, step.currency, OTHER_BANK)
@@ -289,6 +306,10 @@ class BookEngine(Engine):
         """Another book's account shows money from one of this book, whose own record has not come."""
         record = item.record
         event_time_ms = record.event_time_ms
+        told = self._was_told(record, item.payer, record.account_id, item.received)
+        if told is not None:
+            self.outbox.put(sender, Collected(gid=self.book_tracer.gid_of(told), record=record))
+            return
         payer = self.places.host(record, item.payer, item.use, event_time_ms)
         assert isinstance(payer, BookAccount)
         transfer = self._send(record, payer, record.account_id, item.use, event_time_ms)
@@ -296,8 +317,25 @@ class BookEngine(Engine):
             key = (item.payer, record.account_id, record.amount_minor, record.currency)
             self.legs.wait(key, "CREDIT", event_time_ms, record.end_to_end_id, transfer, payer)
 
+    def _was_told(self, record: AccountTransaction, payer: str, payee: str, received: int) -> Transfer | None:
+        """The payment of a record, when the record's book has been told of it but had not heard."""
+        key = (payer, payee, record.amount_minor, record.currency)
+        known = self.sendings.match(key, record.direction, received, record.event_time_ms, record.end_to_end_id)
+        if known is not None:
+            self.counts["legs_crossed"] += 1
+            self.reversible.put(record.txn_id, known)
+        return known
+
     def _see_collected(self, item: Collected, sender: int, outputs: Outputs) -> None:
-        """The record that was collected for is the second leg of what has come."""
+        """The record that was collected for is the second leg of what has come meanwhile."""
+        record, tracer = item.record, self.book_tracer
+        known = tracer.find_transfer(item.gid)
+        if known is None:
+            return
+        key = (known.payer, known.payee, record.amount_minor, record.currency)
+        self.legs.match(key, record.direction, record.event_time_ms, record.end_to_end_id)
+        own = tracer.account(record.account_id, record.currency, OTHER_BANK)
+        self._meet_second_leg(record, own, known, record.event_time_ms, outputs)
 
     def _meet_second_leg(
         self, txn: AccountTransaction, own: Account, known: Transfer, event_time_ms: int, outputs: Outputs

@@ -162,7 +162,8 @@ class BookTracer(Tracer):
             del self.origins[origin.number]
         oldest_ms = watermark_ms - (self.limits.age_days_max + 1) * DAY_MS
         while self.ages and self.ages[0][0] < oldest_ms:
-            self.transfers.pop(self.ages.popleft()[1], None)
+            gid = self.ages.popleft()[1]
+            self.plain.put(str(gid), self.transfers.pop(gid))
         super().forget_before(watermark_ms)
 
     def _forget_history(self, account: Account) -> None:

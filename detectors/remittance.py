@@ -94,6 +94,7 @@ class Credit(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="credit"
     reach_minor: int = 0
     reached_by: int = 0  # bits of books
     unfunded_minor: int = 0
+    received: int = -1  # number of the last remittance that had come from the receiving book
 
 
 class Collection(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="collection"):

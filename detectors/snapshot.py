@@ -30,15 +30,16 @@ from detectors.payouts import Half, Payouts
 from detectors.places import Places
 from detectors.recent import Recent
 from detectors.ruleset import RuleSet, Scorecard
+from detectors.sendings import Sending, Sendings
 from detectors.tracer import Movement, Parcel, TraceLimits, Tracer
 from detectors.uses import CodeLists
 
 CLASSES: dict[str, type[Any]] = {
     cls.__name__: cls
     for cls in (Account, AlertBook, BookAccount, BookOrigin, BookTracer, BookTransfer, Changes, Claim, Gain, Holding, Legs, Lending, Loan, Lot, Origin, Parcel, Parties, Passage, Payouts,
-                Places, Published, Recent, Tracer, Trail, Transfer)
+                Places, Published, Recent, Sendings, Tracer, Trail, Transfer)
 }  # fmt: skip
-TUPLES: dict[str, type[Any]] = {cls.__name__: cls for cls in (Half, Landing, Movement, OpenLeg)}
+TUPLES: dict[str, type[Any]] = {cls.__name__: cls for cls in (Half, Landing, Movement, OpenLeg, Sending)}
 STRUCTS: dict[str, type[Struct]] = {
     cls.__name__: cls
     for cls in (events.AccountTransaction, events.LoanDisbursement, AlertLimits, Books, LegLimits, Scorecard, TraceLimits)
