@@ -14,14 +14,14 @@ Told = tuple[int, tuple[object, ...], int, tuple[object, ...]]
 class BookAccount(Account):
     """An account of this book, or (``book`` is another) what is known here of another book's."""
 
-    __slots__ = ("book", "reached_by", "told", "witnessed_by")
+    __slots__ = ("book", "followed_by", "reached_by", "told")
 
     def __init__(self, account_id: str, currency: str, place: str, is_sink: bool, book: int) -> None:
         super().__init__(account_id, currency, place, is_sink)
         self.book = book
         self.reached_by = 0  # bits of the books whose loans' money may have reached it
-        self.witnessed_by = 0  # bits of the books with a loan whose lots came from it or went to it
-        self.told: Told = (0, (), 0, ())  # (books told its facts, these facts, books told its traffic, that traffic)
+        self.followed_by = 0  # bits of the books that keep a passage from or to it; on another book's account, this one's
+        self.told: Told = (0, (), 0, ())  # (books that know these facts, facts, books that know this traffic, traffic)
 
 
 class Changes:

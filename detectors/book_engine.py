@@ -31,6 +31,7 @@ from detectors.remittance import (
     Correction,
     Credit,
     Facts,
+    Follow,
     Funding,
     Heard,
     Item,
@@ -91,6 +92,7 @@ class BookEngine(Engine):
         self.book_tracer = self.tracer
         self.hearers: dict[type, Callable[[Any, int, Outputs], None]] = {
             Facts: self._learn_facts,
+            Follow: self._be_followed,
             Accounted: self._account,
             Credit: self._credit,
             Collection: self._collect,
@@ -266,9 +268,8 @@ class BookEngine(Engine):
             payer.claims[-1].record = txn
         origins = {parcel.origin.number: parcel.origin for parcel in (sent.lots or [[]])[0] if type(parcel) is Parcel}
         transfer.loan_numbers = tuple(origins)
-        payer.witnessed_by |= _homes(origins.values())
         tracer.keep(transfer, bool(origins or sent.reached_by or sent.unfunded_minor))
-        tracer.touch(payer)
+        tracer.show(payer, _homes(origins.values()))
         shares = tracer.shares_of(sent.lots) if sent.lots is not None else ()
         self.outbox.put(self.books.home_of(payee), Credit(
             step=tracer.plain_step_of(transfer), record=txn, shares=shares, is_new_payer=is_new_payer,
@@ -340,13 +341,19 @@ class BookEngine(Engine):
     def _meet_second_leg(
         self, txn: AccountTransaction, own: Account, known: Transfer, event_time_ms: int, outputs: Outputs
     ) -> None:
+        before = known.payer_after_minor, known.payee_after_minor
         super()._meet_second_leg(txn, own, known, event_time_ms, outputs)
-        self._tell_second_leg(own, known)
+        self._tell_second_leg(own, known, before != (known.payer_after_minor, known.payee_after_minor))
 
-    def _tell_second_leg(self, own: Account, known: Transfer) -> None:
+    def _tell_second_leg(self, own: Account, known: Transfer, is_news: bool) -> None:
+        """Whose loans it has carried must hear who owns the account; who may have to bound it, of another balance."""
         assert isinstance(own, BookAccount)
-        is_payee = known.payee == own.account_id
-        bits = own.reached_by | own.witnessed_by | 1 << self.book_tracer.gid_of(known) % self.books.number
+        tracer, is_payee = self.book_tracer, known.payee == own.account_id
+        bits = _homes(tracer.origins_of(known.loan_numbers))
+        if is_news:
+            bits |= own.reached_by | own.followed_by
+        if not (tracer.is_own(known.payer) and tracer.is_own(known.payee)):
+            bits |= 1 << tracer.gid_of(known) % self.books.number if is_news or not is_payee else 0
         for home in books_in(bits & ~self.book_tracer.own_bit):
             self.outbox.put(home, Correction(
                 gid=self.book_tracer.gid_of(known), payer_after_minor=None if is_payee else known.payer_after_minor,
@@ -388,8 +395,7 @@ class BookEngine(Engine):
         for account in (payer, payee):
             assert isinstance(account, BookAccount)
             if account.book == self.books.own:
-                account.witnessed_by |= homes
-                self.book_tracer.touch(account)
+                self.book_tracer.show(account, homes)
 
     def _carry(self, movement: Movement, parcel: Parcel, origin: BookOrigin, record: AccountTransaction) -> None:
         carried = self.carried.setdefault(movement.transfer.seq, Carried(movement.transfer, record))
@@ -416,6 +422,26 @@ class BookEngine(Engine):
             if loan is not None and parcels:
                 beside = item.beside_minor.get(number, 0)
                 self._notice(Passage(loan, transfer, item.record, payer, payee, parcels, beside), outputs)
+
+    def _notice(self, passage: Passage, outputs: Outputs) -> None:
+        super()._notice(passage, outputs)
+        hits = passage.loan.hits.values()
+        waits = passage.loan.pending[-1:] == [passage] or passage.transfer.seq in self.unowned
+        if waits or any(counted and counted[-1] is passage for counted in hits):
+            for account in (passage.payer, passage.payee):
+                self._follow(account)
+
+    def _follow(self, account: Account) -> None:
+        """Of accounts at the ends of passages that count, later traffic counts too."""
+        assert isinstance(account, BookAccount)
+        if account.book != self.books.own and not account.followed_by and not account.is_sink:
+            account.followed_by = self.book_tracer.own_bit
+            self.outbox.put(account.book, Follow(account_id=account.account_id, currency=account.currency))
+
+    def _be_followed(self, item: Follow, sender: int, outputs: Outputs) -> None:
+        account = self.book_tracer.account(item.account_id, item.currency, OTHER_BANK)
+        account.followed_by |= 1 << sender
+        self.book_tracer.touch(account)
 
     def _learn_facts(self, item: Facts, sender: int, outputs: Outputs) -> None:
         tracer = self.book_tracer
@@ -533,7 +559,7 @@ class BookEngine(Engine):
         reversal = self._reversal_of(original, txn, amount_minor, event_time_ms)
         recalled = tracer.recall(original, reversal, payee)
         tracer.keep(reversal, True)
-        payee.witnessed_by |= _homes(lot.origin for lot in recalled.others[0])
+        tracer.show(payee, _homes(lot.origin for lot in recalled.others[0]))
         self.outbox.put(self.books.home_of(original.payer), Return(
             gid=tracer.gid_of(original), step=tracer.step_of(reversal), record=txn,
             recalled=tuple(tuple(pieces) for pieces in recalled.pieces), others=tracer.shares_of(recalled.others),
@@ -561,7 +587,7 @@ class BookEngine(Engine):
         bits = 0
         for account_id in (original.payer, original.payee):
             account = tracer.account(account_id, original.currency, OTHER_BANK)
-            bits |= account.reached_by | account.witnessed_by
+            bits |= account.reached_by | account.followed_by
         bits |= _homes(tracer.origins_of(original.loan_numbers))
         step = tracer.step_of(reversal)
         for home in books_in(bits & ~tracer.own_bit):

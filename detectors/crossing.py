@@ -77,9 +77,10 @@ class BookTracer(Tracer):
         self.foreign: dict[tuple[int, int], BookOrigin] = {}  # (home, number there) -> another book's
         self.expiries: list[tuple[int, int, int]] = []  # (event time, home, number there) of those, a heap
         self.expired_before_ms = 0
-        self.moves: dict[int, Move] = {}  # these three are empty between events
+        self.moves: dict[int, Move] = {}  # these four are empty between events
         self.fundings: list[tuple[Claim, Lots, int]] = []
         self.touched: dict[tuple[str, str], BookAccount] = {}
+        self.shown: dict[tuple[str, str], int] = {}  # to which books' loans an account has just paid, or been paid from
 
     def next_seq(self) -> int:
         """The position of the next transfer: grows with event time, so that positions of different books compare."""
@@ -108,6 +109,12 @@ class BookTracer(Tracer):
         assert isinstance(account, BookAccount)
         if account.book == self.books.own:
             self.touched[account.currency, account.account_id] = account
+
+    def show(self, account: Account, bits: int) -> None:
+        """The account stands at one end of a passage: the homes of these loans are to know it as it is now."""
+        self.touch(account)
+        key = (account.currency, account.account_id)
+        self.shown[key] = self.shown.get(key, 0) | bits
 
     def move_place(self, account: Account, place: str, is_sink: bool) -> None:
         """As in one book; others will be told."""
@@ -169,7 +176,7 @@ class BookTracer(Tracer):
     def _forget_history(self, account: Account) -> None:
         super()._forget_history(account)
         assert isinstance(account, BookAccount)
-        account.reached_by = account.witnessed_by = 0
+        account.reached_by = account.followed_by = 0
         account.told = (0, (), 0, ())
 
     # --- transfers that several books know --------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from detectors.abroad import BookAccount
 from detectors.crossing import BookTracer
@@ -58,6 +59,7 @@ def tell_state(tracer: BookTracer, outbox: Outbox) -> None:
                 item = Accounted(number=origin.home_number, changes=changes, funded_late=origin.funded_late)
                 first.setdefault(origin.home, []).append(item)
     tracer.touched.clear()
+    tracer.shown.clear()
     tracer.changes.origins.clear()
     for to, items in first.items():
         outbox.put_first(to, items)
@@ -65,7 +67,8 @@ def tell_state(tracer: BookTracer, outbox: Outbox) -> None:
 
 def _facts(tracer: BookTracer, account: BookAccount) -> Iterator[tuple[int, Facts]]:
     """What is news about an account, for each book that follows it."""
-    followers = (account.reached_by | account.witnessed_by) & ~tracer.own_bit
+    shown = tracer.shown.get((account.currency, account.account_id), 0)
+    followers = (account.reached_by | account.followed_by | shown) & ~tracer.own_bit
     if not followers:
         return
     gone = tracer.find(account.account_id, account.currency) is not account
@@ -73,15 +76,15 @@ def _facts(tracer: BookTracer, account: BookAccount) -> Iterator[tuple[int, Fact
         "" if gone else account.place, account.is_sink, account.balance_known, account.customer_id, account.party_id,
         account.kind, account.history_from_seq,
     )  # fmt: skip
-    witnesses = account.witnessed_by & ~tracer.own_bit
-    traffic = (account.first_ms, account.in_count, account.in_minor, tuple((account.payees or {}).items())) if witnesses else ()
-    told, told_facts, told_traffic_to, told_traffic = account.told
-    to_facts = followers if facts != told_facts else followers & ~told
-    news = traffic != told_traffic and not account.is_sink
-    to_traffic = witnesses if news else witnesses & ~told_traffic_to
-    if not to_facts | to_traffic:
-        return
-    account.told = (followers, facts, witnesses, traffic)
+    know_facts, known_facts, know_traffic, known_traffic = account.told
+    know_facts = know_facts if facts == known_facts else 0
+    wanted = (shown if account.is_sink else shown | account.followed_by) & ~tracer.own_bit
+    traffic: tuple[Any, ...] = known_traffic
+    if wanted:
+        traffic = (account.first_ms, account.in_count, account.in_minor, tuple((account.payees or {}).items()))
+        know_traffic = know_traffic if traffic == known_traffic else 0
+    to_facts, to_traffic = followers & ~know_facts, wanted & ~know_traffic
+    account.told = (know_facts | to_facts, facts, know_traffic | to_traffic, traffic)
     for to in books_in(to_facts | to_traffic):
         yield to, Facts(
             account_id=account.account_id, currency=account.currency, place="" if gone else account.place,

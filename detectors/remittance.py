@@ -64,7 +64,7 @@ class Facts(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="facts"):
     party_id: str | None = None
     kind: str | None = None
     history_from: int = 0  # its debits before that ``gid`` are forgotten
-    traffic: Traffic | None = None  # for the homes of loans with a passage from or to it
+    traffic: Traffic | None = None  # at a passage of the receiver's loans, and for those who follow it
 
 
 class Traffic(Struct, frozen=True, array_like=True):
@@ -74,6 +74,13 @@ class Traffic(Struct, frozen=True, array_like=True):
     in_count: int
     in_minor: int
     payees: tuple[tuple[str, int], ...]
+
+
+class Follow(Struct, frozen=True, kw_only=True, tag="follow"):
+    """A passage from or to the account counts for a loan of the sender: it wants to know the account's traffic from now on."""
+
+    account_id: str
+    currency: str
 
 
 class Accounted(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="accounted"):
@@ -207,7 +214,7 @@ class Heard(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="heard"):
 
 
 Item = (
-    Facts | Accounted | Credit | Collection | Collected | Awaited | Usage | Correction | Recall | Search | Return | Reversal | Funding
+    Facts | Follow | Accounted | Credit | Collection | Collected | Awaited | Usage | Correction | Recall | Search | Return | Reversal | Funding
     | Unplaced | Heard
 )  # fmt: skip
 
