@@ -42,9 +42,7 @@ class BookOrigin(Origin):
 
     __slots__ = ("abroad", "changes", "home", "home_number", "received_minor", "told")
 
-    def __init__(
-        self, number: int, loan_id: str, start_ms: int, home: int, home_number: int, changes: Changes
-    ) -> None:
+    def __init__(self, number: int, loan_id: str, start_ms: int, home: int, home_number: int, changes: Changes) -> None:
         super().__init__(number, loan_id, start_ms)
         self.home = home
         self.home_number = home_number  # its number there

@@ -36,6 +36,9 @@ class Books(Struct, frozen=True):
             raise ValueError(f"{self.number} books: there may be 1 to {BOOKS_MAX}")
         if not 0 <= self.own < self.number:
             raise ValueError(f"book {self.own} of {self.number}: they are numbered from 0")
+        mistake = mistake_in(self.pattern)
+        if mistake:
+            raise ValueError(mistake)
 
     def of(self, account_id: str) -> int:
         """The book that keeps the account.
@@ -58,6 +61,15 @@ class Books(Struct, frozen=True):
         if account_id.startswith("~") and not account_id.startswith(TRANSIT):
             return self.own
         return self.of(account_id)
+
+
+def mistake_in(pattern: str) -> str:
+    """What is wrong with a pattern; "" when nothing is."""
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        return f"{pattern!r} is no regular expression: {error}"
+    return "" if groups == 1 or not pattern else f"{pattern!r} has {groups} groups: one is needed, which decides on the book"
 
 
 @cache

@@ -214,9 +214,7 @@ class Engine:
             loan = self.lending.loan_of.get(number)
             if loan is None:
                 continue
-            passage = Passage(
-                loan, movement.transfer, record, payer, payee, parcels, movement.beside_minor(loan.origin)
-            )
+            passage = Passage(loan, movement.transfer, record, payer, payee, parcels, movement.beside_minor(loan.origin))
             self._notice(passage, outputs)
 
     def _notice(self, passage: Passage, outputs: Outputs) -> None:
@@ -372,9 +370,7 @@ class Engine:
         self.counts["reversals"] += 1
         self._reconsider(original, outputs)
 
-    def _reversal_of(
-        self, original: Transfer, txn: AccountTransaction, amount_minor: int, event_time_ms: int
-    ) -> Transfer:
+    def _reversal_of(self, original: Transfer, txn: AccountTransaction, amount_minor: int, event_time_ms: int) -> Transfer:
         return Transfer(
             self.tracer.next_seq(),
             txn.txn_id,

@@ -214,8 +214,8 @@ class Heard(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="heard"):
 
 
 Item = (
-    Facts | Follow | Accounted | Credit | Collection | Collected | Awaited | Usage | Correction | Recall | Search | Return | Reversal | Funding
-    | Unplaced | Heard
+    Facts | Follow | Accounted | Credit | Collection | Collected | Awaited | Usage | Correction | Recall | Search | Return
+    | Reversal | Funding | Unplaced | Heard
 )  # fmt: skip
 
 

@@ -28,8 +28,8 @@ def risk_of(loan: Loan, as_of_ms: int) -> LoanRisk:
         score=max((said.score for said in unsettled.values()), default=0.0), reasons=tuple(sorted(unsettled)),
         open_alerts=tuple(sorted(said.alert_id for said in unsettled.values())), currency=loan.account.currency,
         paid_out_minor=loan.origin.paid_out_minor, held_minor=places.pop(HELD, 0), left_minor=dict(sorted(places.items())),
-        repaid_minor=repaid, reversed_minor=reversed_minor, dropped_minor=dict(sorted(dropped.items())), as_of=rfc3339(as_of_ms),
-        human_reviewed=bool(loan.outcomes), usable_for_pricing=bool(loan.outcomes),
+        repaid_minor=repaid, reversed_minor=reversed_minor, dropped_minor=dict(sorted(dropped.items())),
+        as_of=rfc3339(as_of_ms), human_reviewed=bool(loan.outcomes), usable_for_pricing=bool(loan.outcomes),
     )  # fmt: skip
 
 

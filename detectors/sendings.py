@@ -36,9 +36,7 @@ class Sendings:
         self.open.setdefault(key, []).append(sending)
         self.order.append((sending.event_time_ms, key))
 
-    def match(
-        self, key: Key, side: str, received: int, event_time_ms: int, end_to_end_id: str | None
-    ) -> Transfer | None:
+    def match(self, key: Key, side: str, received: int, event_time_ms: int, end_to_end_id: str | None) -> Transfer | None:
         """The payment that a record of the other side means, which had not arrived when the record was read."""
         window_ms = self.limits.window_minutes * MINUTE_MS
         waiting = self.open.get(key, [])

@@ -36,8 +36,9 @@ from detectors.uses import CodeLists
 
 CLASSES: dict[str, type[Any]] = {
     cls.__name__: cls
-    for cls in (Account, AlertBook, BookAccount, BookOrigin, BookTracer, BookTransfer, Changes, Claim, Gain, Holding, Legs, Lending, Loan, Lot, Origin, Parcel, Parties, Passage, Payouts,
-                Places, Published, Recent, Sendings, Tracer, Trail, Transfer)
+    for cls in (Account, AlertBook, BookAccount, BookOrigin, BookTracer, BookTransfer, Changes, Claim, Gain, Holding, Legs,
+                Lending, Loan, Lot, Origin, Parcel, Parties, Passage, Payouts, Places, Published, Recent, Sendings, Tracer,
+                Trail, Transfer)
 }  # fmt: skip
 TUPLES: dict[str, type[Any]] = {cls.__name__: cls for cls in (Half, Landing, Movement, OpenLeg, Sending)}
 STRUCTS: dict[str, type[Struct]] = {

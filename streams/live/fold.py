@@ -5,6 +5,7 @@ Nothing here knows Kafka, files or the clock: the worker, ``replay --from kafka`
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -138,6 +139,7 @@ def _tick(event_time_ms: int) -> Tick:
     return Tick(event_time=_EPOCH + timedelta(milliseconds=event_time_ms))
 
 
-def generation_of(engine_version: str, configuration: Configuration) -> str:
-    """What a checkpoint and everything published is marked with: who folded, under which configuration."""
-    return f"{engine_version}-{configuration.digest()}"
+def generation_of(engine_version: str, configuration: Configuration, books: Books | None = None) -> str:
+    """What a checkpoint and everything published is marked with: who folded, under which configuration, in which books."""
+    dealt = f"-{books.number}x{zlib.crc32(books.pattern.encode()):08x}" if books is not None and books.number > 1 else ""
+    return f"{engine_version}-{configuration.digest()}{dealt}"

@@ -6,6 +6,9 @@ import ast
 from collections.abc import Iterator
 
 DETECTOR_ROWS: tuple[tuple[str, ...], ...] = (
+    ("book_engine",),
+    ("cross_reversals",),
+    ("cross_payments",),
     ("engine",),
     ("snapshot", "risk"),
     ("lending",),
@@ -13,15 +16,16 @@ DETECTOR_ROWS: tuple[tuple[str, ...], ...] = (
     ("alert",),
     ("typologies",),
     ("use_rule",),
-    ("verdict",),
-    ("detector",),
-    ("finding", "payouts"),
-    ("bounds", "places"),
+    ("verdict", "outbox"),
+    ("detector", "crossing"),
+    ("finding", "payouts", "correspondent"),
+    ("bounds", "books"),
+    ("places",),
     ("loans", "parties"),
-    ("tracer",),
-    ("ledgers", "legs"),
+    ("tracer", "sendings"),
+    ("ledgers", "legs", "abroad"),
     ("accounts",),
-    ("booking", "uses", "ruleset"),
+    ("booking", "uses", "ruleset", "remittance"),
     ("lots", "events", "alert_record", "recent"),
     ("money",),
 )

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from random import Random
 
-from detectors.abroad import REMITTED, BookOrigin
+from detectors.abroad import REMITTED
 from detectors.book_engine import BookEngine
 from detectors.books import Books, route
 from detectors.configuration import Configuration
@@ -14,7 +14,7 @@ from detectors.engine import Engine
 from detectors.events import EVENT_TYPES, Event
 from streams.codec import encode
 from streams.live.fold import BookFold, Said
-from streams.live.journal import PAGE_VERSION, REMITTANCES, Page, Record, Span
+from streams.live.journal import PAGE_VERSION, Page, Record, Span
 from streams.live.names import ALERTS, LOAN_RISK
 from streams.live.remittances import pages_of
 
@@ -69,6 +69,7 @@ class Bank:
         while self.held or self.post:
             self.records += 1
             self._deliver()
+        self._tell_time(max(fold.engine.watermark_ms or 0 for fold in self.folds))
 
     def _fold(self, book: int, page: Page) -> None:
         fold = self.folds[book]
@@ -103,10 +104,13 @@ class Bank:
         now_ms = max(fold.engine.watermark_ms or 0 for fold in self.folds)
         if now_ms // MINUTE_MS > self.minute:
             self.minute = now_ms // MINUTE_MS
-            for book, fold in enumerate(self.folds):
-                if (fold.engine.watermark_ms or 0) < now_ms:
-                    self._fold(book, Page(PAGE_VERSION, 0, [], [], now_ms))
-            self._deliver()
+            self._tell_time(now_ms)
+
+    def _tell_time(self, now_ms: int) -> None:
+        for book, fold in enumerate(self.folds):
+            if (fold.engine.watermark_ms or 0) < now_ms:
+                self._fold(book, Page(PAGE_VERSION, 0, [], [], now_ms))
+        self._deliver()
 
     # --- what is looked at ------------------------------------------------------------------------------------------
 
@@ -148,6 +152,3 @@ class Bank:
             for name, count in engine.counters.items():
                 total[name] = total.get(name, 0) + count
         return total
-
-
-__all__ = ["REMITTANCES", "Bank", "BookOrigin"]
