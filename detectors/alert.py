@@ -73,6 +73,15 @@ class AlertBook:
         said.score = alert.score if finding.stands else 0.0
         return alert
 
+    def overhear(self, typology: str, alert_id: str, customer_id: str | None, score: float | None) -> None:
+        """Another book has published an alert: remember of it what an alert of this book would have left behind."""
+        if score is not None:
+            scores = self.scores.setdefault(typology, [])
+            if len(scores) < self.limits.scores_max:
+                insort(scores, score)
+        if customer_id is not None:
+            self._prior_of(customer_id, alert_id)
+
     def _is_news(self, said: Published, finding: Finding) -> bool:
         if (said.status == "OPEN") != finding.stands:
             return True
@@ -95,11 +104,12 @@ class AlertBook:
         return percentile
 
     def _prior(self, loan: Loan, own_id: str) -> tuple[str, ...]:
-        if loan.borrower_id is None:
-            return ()
-        earlier = self.by_customer.get(loan.borrower_id)
+        return self._prior_of(loan.borrower_id, own_id) if loan.borrower_id is not None else ()
+
+    def _prior_of(self, customer_id: str, own_id: str) -> tuple[str, ...]:
+        earlier = self.by_customer.get(customer_id)
         if earlier is None:
-            earlier = self.by_customer[loan.borrower_id] = []
+            earlier = self.by_customer[customer_id] = []
             if len(self.by_customer) > self.limits.customers_max:
                 del self.by_customer[next(iter(self.by_customer))]
                 self.counts["customers_forgotten"] += 1

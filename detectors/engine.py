@@ -11,7 +11,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import msgspec
 
@@ -23,13 +23,14 @@ from detectors.configuration import Configuration
 from detectors.detector import Context, Detector
 from detectors.events import AccountTransaction, Disposition, Event, Fault, ListEntry, LoanDisbursement, PartyLink
 from detectors.finding import Finding
-from detectors.legs import Legs
+from detectors.legs import Key, Legs
 from detectors.lending import RETIRE, Lending
 from detectors.loans import Loan, Passage
-from detectors.lots import Transfer
+from detectors.lots import Origin, Transfer
 from detectors.parties import Parties
 from detectors.places import Places
 from detectors.recent import Recent
+from detectors.remittance import Remittance
 from detectors.risk import risk_of
 from detectors.tracer import DAY_MS, LENDER_ACCOUNT, LOAN_REPAYMENT, Movement, Parcel, Tracer
 from detectors.typologies import TYPOLOGIES
@@ -45,7 +46,7 @@ SWEEP_MS = 60_000
 class Outputs:
     """What one event led to. ``status`` is ``applied``, ``duplicate`` or ``rejected`` (then ``fault`` says why)."""
 
-    __slots__ = ("alerts", "fault", "movements", "risks", "status")
+    __slots__ = ("alerts", "fault", "movements", "remittances", "risks", "status")
 
     def __init__(self, status: str = "applied", fault: Fault | None = None) -> None:
         self.status = status
@@ -53,6 +54,7 @@ class Outputs:
         self.alerts: tuple[Alert, ...] = ()
         self.risks: tuple[LoanRisk, ...] = ()
         self.movements: tuple[Movement, ...] = ()  # what loan money the event moved; for whoever follows the money itself
+        self.remittances: tuple[Remittance, ...] = ()  # for other books; none where there is one book
 
 
 class Engine:
@@ -62,12 +64,18 @@ class Engine:
         configuration: rules, code lists and limits; see :class:`~detectors.configuration.Configuration`.
     """
 
+    state: ClassVar[frozenset[str]] = frozenset({
+        "alert_book", "counts", "legs", "lending", "loan_of_alert", "next_sweep_ms", "parties", "places", "reversal_legs",
+        "reversible", "seen", "tracer", "unowned", "watermark_ms",
+    })  # fmt: skip
+    """What a snapshot holds; all else is made from it and the configuration."""
+
     def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration
         fold = configuration.fold
         self.watermark_ms: int | None = None
         self.next_sweep_ms = 0
-        self.tracer = Tracer(configuration.bookings, configuration.trace)
+        self.tracer = self._make_tracer()
         self.parties = Parties()
         self.places = Places(self.tracer, self.parties, configuration.codes, fold.hub_payers_min)
         self.legs = Legs(configuration.legs)
@@ -80,6 +88,9 @@ class Engine:
         self.reversal_legs: Recent[str] = Recent(fold.reversible_max)
         self.counts: Counter[str] = Counter()
         self.begin()
+
+    def _make_tracer(self) -> Tracer:
+        return Tracer(self.configuration.bookings, self.configuration.trace)
 
     def begin(self) -> None:
         """What is made from the configuration and the state, and is no state itself."""
@@ -137,14 +148,34 @@ class Engine:
         )  # fmt: skip
         known = self.legs.match(key, txn.direction, event_time_ms, txn.end_to_end_id) if other_id is not None else None  # type: ignore[arg-type]
         if known is not None:
-            self.places.second_leg(txn, own, known, event_time_ms)
-            self.reversible.put(txn.txn_id, known)
-            for passage in self.unowned.pop(known.seq, ()):
-                if passage.loan.rule_set is not None and own.customer_id is not None:
-                    self._judge(passage, outputs)
+            self._meet_second_leg(txn, own, known, event_time_ms, outputs)
             return
         use, other = self.places.counterparty(txn, own, is_debit, event_time_ms)
         self.places.see_balance(txn, own, event_time_ms)
+        self._move(txn, own, other, use, key, event_time_ms, outputs)  # type: ignore[arg-type]
+
+    def _meet_second_leg(
+        self, txn: AccountTransaction, own: Account, known: Transfer, event_time_ms: int, outputs: Outputs
+    ) -> None:
+        """The other record of a transfer has come: it tells a balance, and perhaps who owns the account."""
+        self.places.second_leg(txn, own, known, event_time_ms)
+        self.reversible.put(txn.txn_id, known)
+        if own.customer_id is not None:
+            self._judge_owned(known, outputs)
+        else:
+            self.unowned.pop(known.seq, None)
+
+    def _judge_owned(self, transfer: Transfer, outputs: Outputs) -> None:
+        """The owner of the transfer's payee has become known: passages that were judged without it are judged again."""
+        for passage in self.unowned.pop(transfer.seq, ()):
+            if passage.loan.rule_set is not None:
+                self._judge(passage, outputs)
+
+    def _move(
+        self, txn: AccountTransaction, own: Account, other: Account, use: str, key: Key, event_time_ms: int, outputs: Outputs
+    ) -> None:
+        """Money goes from one account to the other."""
+        is_debit = txn.direction == "DEBIT"
         payer, payee = (own, other) if is_debit else (other, own)
         transfer = Transfer(
             self.tracer.next_seq(),
@@ -157,12 +188,10 @@ class Engine:
             use,
         )
         self.places.note_traffic(transfer, payer, payee, event_time_ms)
-        repays = (
-            self.lending.loans.get(txn.related_loan_id) if txn.related_loan_id is not None and use == LOAN_REPAYMENT else None
-        )
-        movement = self.tracer.pay(transfer, payer, payee, repays.origin if repays is not None else None)
-        if other_id is not None:
-            self.legs.wait(key, txn.direction, event_time_ms, txn.end_to_end_id, transfer, other)  # type: ignore[arg-type]
+        repays = self._repaid_by(txn) if use == LOAN_REPAYMENT else None
+        movement = self.tracer.pay(transfer, payer, payee, repays)
+        if txn.counterparty_account is not None:
+            self.legs.wait(key, txn.direction, event_time_ms, txn.end_to_end_id, transfer, other)
         self.reversible.put(txn.txn_id, transfer)
         if payer.claims and payer.claims[-1].transfer is transfer:
             payer.claims[-1].record = txn
@@ -170,6 +199,10 @@ class Engine:
             self._observe(movement, txn, payer, payee, outputs)
         if self.tracer.funded:
             self._observe_funded(outputs)
+
+    def _repaid_by(self, txn: AccountTransaction) -> Origin | None:
+        loan = self.lending.loans.get(txn.related_loan_id) if txn.related_loan_id is not None else None
+        return loan.origin if loan is not None else None
 
     def _observe(
         self, movement: Movement, record: AccountTransaction, payer: Account, payee: Account, outputs: Outputs
@@ -184,17 +217,20 @@ class Engine:
             loan = self.lending.loan_of.get(number)
             if loan is None:
                 continue
-            beside = movement.parcels[1] if len(movement.parcels) > 1 else []
-            fifo_minor = sum([parcel.amount_minor for parcel in beside if parcel.origin is loan.origin])
-            passage = Passage(loan, movement.transfer, record, payer, payee, parcels, fifo_minor)
-            if payee.customer_id is None and not payee.is_sink:
-                self.unowned.setdefault(movement.transfer.seq, []).append(passage)
-            if loan.rule_set is not None:
-                self._judge(passage, outputs)
-            elif len(loan.pending) < self.configuration.fold.pending_passages_max:
-                loan.pending.append(passage)
-            else:
-                self.counts["pending_passages_forgotten"] += 1
+            passage = Passage(loan, movement.transfer, record, payer, payee, parcels, movement.beside_minor(loan.origin))
+            self._notice(passage, outputs)
+
+    def _notice(self, passage: Passage, outputs: Outputs) -> None:
+        """Judge a passage, now or when the loan's particulars are known; and again if the payee's owner becomes known."""
+        loan, payee = passage.loan, passage.payee
+        if payee.customer_id is None and not payee.is_sink:
+            self.unowned.setdefault(passage.transfer.seq, []).append(passage)
+        if loan.rule_set is not None:
+            self._judge(passage, outputs)
+        elif len(loan.pending) < self.configuration.fold.pending_passages_max:
+            loan.pending.append(passage)
+        else:
+            self.counts["pending_passages_forgotten"] += 1
 
     def _judge(self, passage: Passage, outputs: Outputs) -> None:
         use = passage.transfer.use
@@ -315,33 +351,47 @@ class Engine:
             return True
         if self._is_second_reversal(f"{original.seq}/{amount_minor}", own.account_id):
             return True
-        payee = self.tracer.account(original.payee, original.currency, OTHER_BANK)
         if original.payer == LENDER_ACCOUNT:
+            payee = self.tracer.account(original.payee, original.currency, OTHER_BANK)
             loan = self.lending.loan_of.get(original.loan_numbers[0])
             original.undone_minor += amount_minor
             if loan is not None:
                 self.lending.reverse(loan, amount_minor, payee)
             return True
+        self._reverse(original, txn, amount_minor, event_time_ms, outputs)
+        own.last_ms = max(own.last_ms, event_time_ms)
+        return True
+
+    def _reverse(
+        self, original: Transfer, txn: AccountTransaction, amount_minor: int, event_time_ms: int, outputs: Outputs
+    ) -> None:
+        """Send a transfer back, in whole or part."""
         payer = self.tracer.account(original.payer, original.currency, OTHER_BANK)
-        reversal = Transfer(
+        payee = self.tracer.account(original.payee, original.currency, OTHER_BANK)
+        reversal = self._reversal_of(original, txn, amount_minor, event_time_ms)
+        self.tracer.undo(original, reversal, payer, payee)
+        self.counts["reversals"] += 1
+        self._reconsider(original, outputs)
+
+    def _reversal_of(self, original: Transfer, txn: AccountTransaction, amount_minor: int, event_time_ms: int) -> Transfer:
+        return Transfer(
             self.tracer.next_seq(),
             txn.txn_id,
             event_time_ms,
-            payee.account_id,
-            payer.account_id,
+            original.payee,
+            original.payer,
             amount_minor,
             txn.currency,
             original.use,
         )
-        self.tracer.undo(original, reversal, payer, payee)
-        self.counts["reversals"] += 1
-        own.last_ms = max(own.last_ms, event_time_ms)
+
+    def _reconsider(self, original: Transfer, outputs: Outputs) -> None:
+        """Judge the loans whose money the transfer had carried anew: some of it is back."""
         seqs = frozenset((original.seq,))
         for loan in [self.lending.loan_of[number] for number in original.loan_numbers if number in self.lending.loan_of]:
             for detector in self.detectors:
                 for finding in detector.reconsider(loan, seqs, self.context):
                     self._hear(finding, detector, outputs)
-        return True
 
     def _is_second_reversal(self, key: str, reporter: str) -> bool:
         """Whether the other side has already reported this reversal: the two records are one."""
@@ -395,7 +445,7 @@ class Engine:
 
     def snapshot(self) -> dict[str, Any]:
         """The state as plain data (JSON-able), complete: :meth:`restore` gives an engine with the same future."""
-        state: dict[str, Any] = {name: value for name, value in vars(self).items() if name in STATE}
+        state: dict[str, Any] = {name: value for name, value in vars(self).items() if name in self.state}
         state["accounts"] = list(self.tracer.all_accounts())
         return {
             "version": SNAPSHOT_VERSION,
@@ -405,7 +455,7 @@ class Engine:
         }
 
     @classmethod
-    def restore(cls, configuration: Configuration, data: Mapping[str, Any]) -> Engine:
+    def restore(cls, configuration: Configuration, data: Mapping[str, Any]) -> Self:
         """The engine whose snapshot this is.
 
         Raises:
@@ -419,7 +469,7 @@ class Engine:
             raise ValueError(
                 f"snapshot of configuration {data['configuration_digest']}, not {configuration.digest()}: fold the events again"
             )
-        engine = cls(configuration)
+        engine = cls._make(configuration, data)
         state = snapshot.thaw(data["state"], configuration)
         accounts = state.pop("accounts")
         vars(engine).update(state)
@@ -430,11 +480,9 @@ class Engine:
             detector.restore(data["detectors"][detector.code])
         return engine
 
-
-STATE = frozenset({
-    "alert_book", "counts", "legs", "lending", "loan_of_alert", "next_sweep_ms", "parties", "places", "reversal_legs",
-    "reversible", "seen", "tracer", "unowned", "watermark_ms",
-})  # fmt: skip
+    @classmethod
+    def _make(cls, configuration: Configuration, data: Mapping[str, Any]) -> Self:
+        return cls(configuration)
 
 
 def _fingerprint(event: Event, event_time_ms: int) -> tuple[str, int]:

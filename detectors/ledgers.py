@@ -88,6 +88,10 @@ class Ledgers:
             self._note(account)
         return account
 
+    def is_own(self, account_id: str) -> bool:
+        """Whether the account is kept here; all are, where there is one book."""
+        return True
+
     def find(self, account_id: str, currency: str) -> Account | None:
         """The account if it is known; the caller may change it."""
         account = self.look(account_id, currency)

@@ -57,6 +57,10 @@ class Origin:
         if still:
             self.drop("age", still)
 
+    def statement(self) -> tuple[dict[str, int], int, int, dict[str, int]]:
+        """Where the loan's money is: (by place, repaid, reversed, dropped by limit)."""
+        return dict(self.places_minor), self.repaid_minor, self.reversed_minor, dict(self.dropped_minor)
+
     def imbalance_minor(self) -> int:
         """0 as long as no loan money was made or lost."""
         accounted = sum(self.places_minor.values()) + self.repaid_minor + self.reversed_minor + sum(self.dropped_minor.values())

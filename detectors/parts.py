@@ -12,8 +12,7 @@ from typing import Any
 
 from detectors import snapshot
 from detectors.accounts import Account
-from detectors.configuration import Configuration
-from detectors.engine import SNAPSHOT_VERSION, STATE, Engine
+from detectors.engine import SNAPSHOT_VERSION, Engine
 from detectors.lots import Transfer
 from detectors.recent import Recent
 from detectors.rows import ColdAccounts
@@ -38,7 +37,7 @@ def graph_of(engine: Engine, entangled: Collection[Key]) -> dict[str, Any]:
         assert stands_here or account.holdings is None, f"account {account.account_id} was changed untouched"
         return not stands_here
 
-    state: dict[str, Any] = {name: value for name, value in vars(engine).items() if name in STATE and name != "seen"}
+    state: dict[str, Any] = {name: value for name, value in vars(engine).items() if name in engine.state and name != "seen"}
     state["entangled"] = [tracer.accounts[currency][account_id] for currency, account_id in entangled]
     return {
         "version": SNAPSHOT_VERSION,
@@ -48,7 +47,7 @@ def graph_of(engine: Engine, entangled: Collection[Key]) -> dict[str, Any]:
 
 
 def engine_of(
-    configuration: Configuration,
+    fresh: Engine,
     graph: Mapping[str, Any],
     cold: ColdAccounts,
     seen: Recent[int],
@@ -56,6 +55,7 @@ def engine_of(
     """The engine whose parts these are; its plain accounts stay packed until something asks for them.
 
     Args:
+        fresh: an engine of their configuration and book that has seen nothing yet; it is the one returned.
         cold: the plain accounts.
 
     Raises:
@@ -73,8 +73,8 @@ def engine_of(
     def meet(transfers: dict[int, Transfer]) -> None:
         cold.resident = transfers
 
-    state = snapshot.thaw(graph["state"], configuration, account, meet)
-    engine = Engine(configuration)
+    state = snapshot.thaw(graph["state"], fresh.configuration, account, meet)
+    engine = fresh
     engine.seen = seen
     for tied in state.pop("entangled"):
         warm[tied.currency, tied.account_id] = tied

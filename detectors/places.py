@@ -13,6 +13,8 @@ from detectors.uses import HUB, LENDER, LOAN_INTEREST, OTHER, POCKETS, PROPERTY,
 
 SINK_LISTS = frozenset({HUB, PROPERTY, LENDER})
 UNKNOWN_PAYEE = "UNKNOWN_PAYEE"
+TRANSIT = "~TRANSIT "
+"""Before an end-to-end id: the account of what is on its way under it."""
 
 
 class Places:
@@ -57,12 +59,16 @@ class Places:
             return use, self.tracer.account(f"{firm} (of {own.account_id})", txn.currency, use)
         if other_id is None or use in (LOAN_REPAYMENT, LOAN_INTEREST):
             return use, self._nameless(txn, use, event_time_ms)
+        return use, self._named(other_id, txn, listed)
+
+    def _named(self, other_id: str, txn: AccountTransaction, listed: str | None) -> Account:
+        """The account that a record names on its other side, with what the record and the lists say of it."""
         other = self.tracer.account(other_id, txn.currency, OTHER_BANK)
         if listed in SINK_LISTS and not other.is_sink:
             self.tracer.move_place(other, listed, True)
         if txn.counterparty_party_id is not None:
             other.party_id = txn.counterparty_party_id
-        return use, other
+        return other
 
     def _listed(self, account_id: str | None, party_id: str | None, event_time_ms: int) -> str | None:
         parties = self.parties
@@ -79,10 +85,14 @@ class Places:
         if use != OTHER or txn.end_to_end_id is None:
             place = UNKNOWN_PAYEE if use == OTHER else use
             return self.tracer.account(f"~{place}", txn.currency, place, is_sink=True)
-        account_id = f"~TRANSIT {txn.end_to_end_id}"
-        if self.tracer.find(account_id, txn.currency) is None:
-            self.transits.append((event_time_ms, account_id, txn.currency))
-        transit = self.tracer.account(account_id, txn.currency, IN_TRANSIT)
+        return self._transit(f"{TRANSIT}{txn.end_to_end_id}", txn.currency, event_time_ms)
+
+    def _transit(self, account_id: str, currency: str, event_time_ms: int) -> Account:
+        if not self.tracer.is_own(account_id):
+            return self.tracer.account(account_id, currency, IN_TRANSIT)
+        if self.tracer.find(account_id, currency) is None:
+            self.transits.append((event_time_ms, account_id, currency))
+        transit = self.tracer.account(account_id, currency, IN_TRANSIT)
         transit.balance_known = True  # it holds what was sent and nothing else
         return transit
 
@@ -129,7 +139,39 @@ class Places:
         payee.in_count += 1
         payee.in_minor += transfer.amount_minor
         if not payer.is_sink and payer.pays(payee.account_id, event_time_ms):
-            payee.payer_count += 1
-            if payee.payer_count == self.hub_payers_min and not payee.is_sink:
-                self.counts["hubs_by_degree"] += 1
-                self.tracer.move_place(payee, HUB, True)
+            self._count_payer(payee)
+
+    def _count_payer(self, payee: Account) -> None:
+        """One more distinct payer; so many make a hub."""
+        payee.payer_count += 1
+        if payee.payer_count == self.hub_payers_min and not payee.is_sink:
+            self.counts["hubs_by_degree"] += 1
+            self.tracer.move_place(payee, HUB, True)
+
+    def host(self, txn: AccountTransaction, account_id: str, use: str, event_time_ms: int) -> Account:
+        """The account of this book that another book's record names on its other side."""
+        if use in POCKETS:
+            return self.tracer.account(account_id, txn.currency, OTHER_BANK)  # a firm's own record
+        if account_id.startswith(TRANSIT):
+            return self._transit(account_id, txn.currency, event_time_ms)
+        listed = None
+        if self.parties.has_lists:
+            listed = self._listed(txn.counterparty_account, txn.counterparty_party_id, event_time_ms)
+        return self._named(account_id, txn, listed)
+
+    def note_sent(self, transfer: Transfer, payer: Account) -> bool:
+        """The payer's half of :meth:`note_traffic`, where the payee is another book's; True when it had not paid it before."""
+        payer.first_ms = payer.first_ms or transfer.event_time_ms
+        payer.last_ms = max(payer.last_ms, transfer.event_time_ms)
+        payer.last_seq = transfer.seq
+        return not payer.is_sink and payer.pays(transfer.payee, transfer.event_time_ms)
+
+    def note_received(self, transfer: Transfer, payee: Account, is_new_payer: bool) -> None:
+        """The payee's half."""
+        payee.first_ms = payee.first_ms or transfer.event_time_ms
+        payee.last_ms = max(payee.last_ms, transfer.event_time_ms)
+        payee.last_seq = transfer.seq
+        payee.in_count += 1
+        payee.in_minor += transfer.amount_minor
+        if is_new_payer:
+            self._count_payer(payee)

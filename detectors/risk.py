@@ -22,15 +22,14 @@ def risk_of(loan: Loan, as_of_ms: int) -> LoanRisk:
         for code, said in loan.alerts.items()
         if said.status == "OPEN" and loan.outcomes.get(said.alert_id) not in INNOCENT
     }
-    origin, places = loan.origin, dict(loan.origin.places_minor)
+    places, repaid, reversed_minor, dropped = loan.origin.statement()
     return LoanRisk(
         loan_id=loan.loan_id, customer_id=loan.borrower_id, state=_state(loan, unsettled),
         score=max((said.score for said in unsettled.values()), default=0.0), reasons=tuple(sorted(unsettled)),
         open_alerts=tuple(sorted(said.alert_id for said in unsettled.values())), currency=loan.account.currency,
-        paid_out_minor=origin.paid_out_minor, held_minor=places.pop(HELD, 0), left_minor=dict(sorted(places.items())),
-        repaid_minor=origin.repaid_minor, reversed_minor=origin.reversed_minor,
-        dropped_minor=dict(sorted(origin.dropped_minor.items())), as_of=rfc3339(as_of_ms),
-        human_reviewed=bool(loan.outcomes), usable_for_pricing=bool(loan.outcomes),
+        paid_out_minor=loan.origin.paid_out_minor, held_minor=places.pop(HELD, 0), left_minor=dict(sorted(places.items())),
+        repaid_minor=repaid, reversed_minor=reversed_minor, dropped_minor=dict(sorted(dropped.items())),
+        as_of=rfc3339(as_of_ms), human_reviewed=bool(loan.outcomes), usable_for_pricing=bool(loan.outcomes),
     )  # fmt: skip
 
 

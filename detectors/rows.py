@@ -27,7 +27,9 @@ _decode = msgspec.msgpack.Decoder(list).decode
 
 
 def kind_of(account: Account) -> str:
-    """Whether an account can be packed by itself."""
+    """Whether an account can be packed by itself; what several books know of one cannot."""
+    if type(account) is not Account:
+        return ENTANGLED
     if account.holdings is not None or account.claims is not None or account.gain is not None:
         return ENTANGLED
     history = account.history

@@ -19,10 +19,13 @@ import msgspec
 from msgspec import Struct
 
 from detectors import events
+from detectors.abroad import BookAccount, BookOrigin, BookTransfer, Changes
 from detectors.accounts import Account, Claim, Gain
 from detectors.alert import AlertBook, AlertLimits
 from detectors.booking import BOOKINGS, Booking, Holding
+from detectors.books import Books
 from detectors.configuration import Configuration
+from detectors.crossing import BookTracer
 from detectors.legs import LegLimits, Legs, OpenLeg
 from detectors.lending import Lending
 from detectors.loans import Loan, Passage, Published
@@ -32,23 +35,26 @@ from detectors.payouts import Half, Payouts
 from detectors.places import Places
 from detectors.recent import Recent
 from detectors.ruleset import RuleSet, Scorecard
+from detectors.sendings import Sending, Sendings
 from detectors.tracer import Movement, Parcel, TraceLimits, Tracer
 from detectors.uses import CodeLists
 
 CLASSES: dict[str, type[Any]] = {
     cls.__name__: cls
-    for cls in (Account, AlertBook, Claim, Gain, Legs, Lending, Loan, Origin, Parties, Passage, Payouts, Places, Published,
-                Recent, Tracer, Transfer)
+    for cls in (Account, AlertBook, BookAccount, BookOrigin, BookTracer, BookTransfer, Changes, Claim, Gain, Legs, Lending,
+                Loan, Origin, Parties, Passage, Payouts, Places, Published, Recent, Sendings, Tracer, Transfer)
 }  # fmt: skip
 SHORT: tuple[type[Any], ...] = (Holding, Lot, Parcel, Trail)
 """Classes with a form of their own instead of a node."""
-TUPLES: dict[str, type[Any]] = {cls.__name__: cls for cls in (Half, Landing, Movement, OpenLeg)}
+TUPLES: dict[str, type[Any]] = {cls.__name__: cls for cls in (Half, Landing, Movement, OpenLeg, Sending)}
 STRUCTS: dict[str, type[Struct]] = {
     cls.__name__: cls
-    for cls in (events.AccountTransaction, events.LoanDisbursement, AlertLimits, LegLimits, Scorecard, TraceLimits)
+    for cls in (events.AccountTransaction, events.LoanDisbursement, AlertLimits, Books, LegLimits, Scorecard, TraceLimits)
 }
 SINGLE: dict[str, Any] = {"OWN": OWN, "GHOST": GHOST}
-APART: dict[type[Any], tuple[str, ...]] = {Account: Account.APART, Tracer: Tracer.APART}
+APART: dict[type[Any], tuple[str, ...]] = {
+    Account: Account.APART, BookAccount: Account.APART, Tracer: Tracer.APART, BookTracer: Tracer.APART,
+}  # fmt: skip
 """Fields that are no state, or whose state is kept apart: a thawed object has them as its class makes them."""
 
 _ATOMS = frozenset({type(None), bool, int, float, str})
@@ -91,12 +97,22 @@ def _fields_of(kind: type[Any]) -> tuple[str, ...] | None:
     return tuple(name for name in slots if name not in apart) if slots is not None else None
 
 
+def _getter(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    """Reads these fields of an object; attrgetter gives no tuple for a single one."""
+    if len(names) == 1:
+        return lambda value: (getattr(value, names[0]),)
+    return attrgetter(*names)
+
+
 def slots_of(kind: type[Any]) -> tuple[str, ...] | None:
-    """The slots of a class or of the one it narrows; None for a class with a dictionary."""
-    for cls in kind.__mro__:
-        if cls.__dict__.get("__slots__"):
-            return tuple(cls.__dict__["__slots__"])
-    return None
+    """The slots of a class and of those it narrows; None for a class with a dictionary."""
+    slots = _SLOTS.get(kind)
+    if slots is None:
+        slots = _SLOTS[kind] = tuple(name for cls in reversed(kind.__mro__) for name in cls.__dict__.get("__slots__", ()))
+    return slots or None
+
+
+_SLOTS: dict[type[Any], tuple[str, ...]] = {}
 
 
 _EMPTY_DICT: list[Any] = ["dict", [], []]
@@ -133,7 +149,7 @@ class _Freezer:
             Holding: lambda value: ["holding", value.labelled_minor, *map(self._lot, value.lots)],
             Origin: self._origin,
         }
-        self._fields = {kind: attrgetter(*slots) for kind in CLASSES.values() if (slots := _fields_of(kind)) is not None}
+        self._fields = {kind: _getter(slots) for kind in CLASSES.values() if (slots := _fields_of(kind)) is not None}
 
     def plain(self, value: Any) -> Any:
         return self._plain((value,))[0]
@@ -150,7 +166,7 @@ class _Freezer:
         number = self._numbers.get(id(value))
         if number is not None:
             return number
-        if value.landings is not None or value.undone_by is not None:
+        if value.landings is not None or value.undone_by is not None or type(value) is not Transfer:
             number = self._numbers[id(value)] = -1 - len(self.nodes)
             self._wait(value)
         else:
@@ -194,8 +210,10 @@ class _Freezer:
 
     def _make_writer(self, kind: type[Any]) -> Callable[[Any], list[Any]]:
         name = kind.__name__
-        if kind is Account and self._has_row is not None:
+        if issubclass(kind, Account) and self._has_row is not None:
             return self._account
+        if issubclass(kind, Transfer):
+            return self._writers[Transfer]
         if name in CLASSES:
             return self._reference
         if name in TUPLES:
@@ -301,7 +319,7 @@ class _Thawer:
         """The transfers of the graph; those among its nodes are not filled before :meth:`root`."""
         met = {transfer.seq: transfer for transfer in self.transfers}
         for made, node in zip(self.nodes, self.data["nodes"], strict=True):
-            if node[0] == "Transfer":
+            if isinstance(made, Transfer):
                 met[node[_SEQ]] = made
         return met
 

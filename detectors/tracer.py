@@ -9,7 +9,7 @@ The tracer also keeps, for accounts that may hold loan money at all, the history
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from detectors.accounts import HELD, Account, Claim
@@ -31,6 +31,11 @@ class Movement(NamedTuple):
 
     transfer: Transfer
     parcels: list[list[Parcel]]
+
+    def beside_minor(self, origin: Origin) -> int:
+        """What it carried of a loan by the second ledger; 0 when only one is kept."""
+        beside = self.parcels[1] if len(self.parcels) > 1 else []
+        return sum([parcel.amount_minor for parcel in beside if parcel.origin is origin])
 
 
 class Tracer(Ledgers):
@@ -126,7 +131,7 @@ class Tracer(Ledgers):
         hop_parcels = [self._arriving(lots, transfer, payer) for lots in taken] if taken is not None else None
         movement = self._land(transfer, payee, taken, hop_parcels, repays)
         if short_minor or payer.unfunded_minor:
-            self._claim(payer, payee, transfer, short_minor, taken)
+            self._pass_unfunded(transfer, payee, self._claim(payer, transfer, short_minor, taken))
         if movement is not None and (payee.claims or payee.unseen_minor):
             self._explain(payee, transfer, sum(parcel.amount_minor for parcel in movement.parcels[0]))
         return movement
@@ -158,6 +163,12 @@ class Tracer(Ledgers):
         When the balance has been nil since, nothing of a loan can be left: later debits need not be remembered, while
         those before stay edges of the loans' subgraphs.
         """
+        self._remember_debit(transfer, payer)
+        if not payee.is_sink:
+            self._raise_reach(payee, min(transfer.amount_minor, payer.reach_minor), transfer)
+        self._lower_reach(payer)
+
+    def _remember_debit(self, transfer: Transfer, payer: Account) -> None:
         history = payer.history
         assert history is not None, f"account {payer.account_id} has reach {payer.reach_minor} and no history"
         history.append(transfer)
@@ -166,8 +177,9 @@ class Tracer(Ledgers):
             payer.history_from_seq = history[drop - 1].seq + 1
             del history[:drop]
             self.counts["history_forgotten"] += drop
-        if not payee.is_sink:
-            self._raise_reach(payee, min(transfer.amount_minor, payer.reach_minor), transfer)
+
+    @staticmethod
+    def _lower_reach(payer: Account) -> None:
         if payer.balance_known and payer.balance_minor < payer.reach_minor:
             payer.reach_minor = max(0, payer.balance_minor)
 
@@ -181,15 +193,17 @@ class Tracer(Ledgers):
                 continue
             if account.reach_ms < oldest_ms:
                 self.touch(account)
-                account.reach_minor, account.history = 0, None
+                self._forget_history(account)
             else:
                 self._histories.append((account.reach_ms, currency, account_id))
 
+    def _forget_history(self, account: Account) -> None:
+        account.reach_minor, account.history = 0, None
+
     # --- claims -----------------------------------------------------------------------------------------------------
 
-    def _claim(
-        self, payer: Account, payee: Account, transfer: Transfer, short_minor: int, taken: list[list[Lot]] | None
-    ) -> None:
+    def _claim(self, payer: Account, transfer: Transfer, short_minor: int, taken: list[list[Lot]] | None) -> int:
+        """Remember what of a debit found no money; returns how much that is."""
         if payer.unfunded_minor and transfer.event_time_ms - payer.unfunded_ms > self.limits.claim_hours_max * HOUR_MS:
             payer.unfunded_minor = 0
         labelled = sum(lot.amount_minor for lot in taken[0]) if taken is not None else 0
@@ -197,16 +211,20 @@ class Tracer(Ledgers):
         payer.unfunded_minor -= chained
         unfunded = short_minor + chained
         if unfunded <= 0:
-            return
+            return 0
         payer.claims = payer.claims or []
         payer.claims.append(Claim(transfer, unfunded))
         if len(payer.claims) > self.limits.claims_max:
             del payer.claims[0]
             self.counts["claims_given_up"] += 1
-        if not payee.is_sink:
-            payee.unfunded_minor += unfunded
-            payee.unfunded_ms = transfer.event_time_ms
         self.counts["claims"] += 1
+        return unfunded
+
+    @staticmethod
+    def _pass_unfunded(transfer: Transfer, payee: Account, unfunded_minor: int) -> None:
+        if unfunded_minor and not payee.is_sink:
+            payee.unfunded_minor += unfunded_minor
+            payee.unfunded_ms = transfer.event_time_ms
 
     def _explain(self, payer: Account, credit: Transfer, credited_minor: int) -> None:
         """Loan money has been credited: it funds the claims it was meant for, and explains an unseen inflow if it is late."""
@@ -261,6 +279,15 @@ class Tracer(Ledgers):
     def _swap_in(
         self, i: int, payer: Account, payee: Account, way: list[Claim], amount: int, parcels: list[list[list[Parcel]]]
     ) -> None:
+        for source, moved in self._draw(i, payer, way, amount, parcels):
+            if self.bookings[i].ordered and not payee.is_sink:
+                self._holding(i, payee).take_back(Lot(OWN, moved.amount_minor, 0, None), moved.amount_minor)
+            self._settle(i, payee, moved, source, None)
+
+    def _draw(
+        self, i: int, payer: Account, way: list[Claim], amount: int, parcels: list[list[list[Parcel]]]
+    ) -> Iterator[tuple[Lot, Lot]]:
+        """The payer's newest loan money leaves for the end of the way, own money instead: (as it was, as it arrives)."""
         holding = payer.holdings[i] if payer.holdings is not None else None
         if holding is None:
             return
@@ -269,11 +296,8 @@ class Tracer(Ledgers):
             holding.take_back(lot, piece)
             if i == 0 and not lot.origin.expired:
                 lot.origin.stay(payer.place, -piece)
-            if self.bookings[i].ordered:
-                if payer.balance_minor > 0:
-                    holding.put(Lot(OWN, piece, 0, None))
-                if not payee.is_sink:
-                    self._holding(i, payee).take_back(Lot(OWN, piece, 0, None), piece)
+            if self.bookings[i].ordered and payer.balance_minor > 0:
+                holding.put(Lot(OWN, piece, 0, None))
             moved, sender = lot.part(piece), payer
             for step, claim in enumerate(way):
                 (moved,) = self._arriving([moved], claim.transfer, sender)
@@ -281,7 +305,7 @@ class Tracer(Ledgers):
                     moved.origin.funded_late = True
                     parcels[step][i].append(moved)
                 sender = self.account(claim.transfer.payee, payer.currency, HELD)
-            self._settle(i, payee, moved, lot.part(piece), None)
+            yield lot.part(piece), moved
             amount -= piece
             if not amount:
                 break
@@ -307,7 +331,8 @@ class Tracer(Ledgers):
             self._pass_reach(reversal, payee, payer)
         elif payee.is_sink and payer.history is not None:
             payer.reach_minor += amount
-        for i, (restored, others) in enumerate(back):
+        for i, (recalled, others) in enumerate(back):
+            restored = [taken.part(found) for taken, _, found in recalled if found]
             self._put_back(i, payer, amount, restored, self._arriving(others, reversal, payee))
         payer.balance_minor += amount
         reversal.payee_after_minor = payer.balance_minor if payer.balance_known else None
@@ -315,13 +340,18 @@ class Tracer(Ledgers):
             self._shave(account)
             self._forget_unlabelled(account)
 
-    def _take_back(self, i: int, original: Transfer, amount: int, payee: Account) -> tuple[list[Lot], list[Lot]]:
-        """Recall up to ``amount`` from the payee: (the parcels as they were at the payer, other lots given instead)."""
+    def _take_back(
+        self, i: int, original: Transfer, amount: int, payee: Account
+    ) -> tuple[list[tuple[Lot, int, int]], list[Lot]]:
+        """Recall up to ``amount`` from the payee: (parcels as they were at the payer, other lots given instead).
+
+        With each parcel: how much of it was to come back, and how much of that was still there.
+        """
         landings = original.landings[i] if original.landings is not None else []
         own_tail = original.standing_minor - sum(landing.taken.amount_minor for landing in landings)
         wanted = amount - min(amount, own_tail)
         holding = payee.holdings[i] if payee.holdings is not None else None
-        restored: list[Lot] = []
+        recalled: list[tuple[Lot, int, int]] = []
         while wanted and landings:
             landing = landings.pop()
             piece = min(wanted, landing.taken.amount_minor)
@@ -334,12 +364,11 @@ class Tracer(Ledgers):
             if found and landing.place and i == 0 and not landing.taken.origin.expired:
                 moved = landing.landed is not None and not landing.place.startswith("dropped:")
                 self._count_at(landing.taken.origin, payee.place if moved else landing.place, -found)
-            if found:
-                restored.append(landing.taken.part(found))
+            recalled.append((landing.taken, piece, found))
         if payee.is_sink or holding is None:
-            return restored, []
-        recalled = sum(lot.amount_minor for lot in restored)
-        return restored, self._give_other(i, payee, holding, payee.balance_minor - recalled, amount - recalled)
+            return recalled, []
+        back = sum(found for _, _, found in recalled)
+        return recalled, self._give_other(i, payee, holding, payee.balance_minor - back, amount - back)
 
     @staticmethod
     def _recall(payee: Account, holding: Holding | None, landed: Lot, amount_minor: int) -> int:

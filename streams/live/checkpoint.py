@@ -20,6 +20,8 @@ import msgspec
 import zstandard
 
 from detectors.accounts import Account
+from detectors.book_engine import engine_of as fresh_engine
+from detectors.books import Books
 from detectors.configuration import Configuration
 from detectors.engine import Engine
 from detectors.parts import engine_of
@@ -40,6 +42,8 @@ __all__ = [
     "CheckpointFailed", "CheckpointFile", "Checkpointer", "DamagedState", "NewerState", "OtherGeneration", "Saved",
     "StateError", "UnreachableState",
 ]  # fmt: skip
+
+ONE_BOOK = Books()
 
 STATE_VERSION = 1
 """Of the tables and of what is in their cells; a fundtrail reads files up to its own."""
@@ -151,7 +155,7 @@ class CheckpointFile:
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
-    def load(self, configuration: Configuration, book: int) -> BookFold | None:
+    def load(self, configuration: Configuration, book: int, books: Books = ONE_BOOK) -> BookFold | None:
         """The fold at the last checkpoint; None when there is none. Accounts stay packed until something asks for them.
 
         Raises:
@@ -161,7 +165,7 @@ class CheckpointFile:
             UnreachableState: the file cannot be opened, or another worker has it.
         """
         with self._read() as file:
-            return self._load(file, configuration, book) if file is not None else None
+            return self._load(file, configuration, book, books) if file is not None else None
 
     def next_offset(self) -> int | None:
         """The journal offset of the last checkpoint; None when there is none. Raises as :meth:`load` does."""
@@ -191,10 +195,10 @@ class CheckpointFile:
         except (sqlite3.DatabaseError, zstandard.ZstdError, msgspec.MsgspecError, LookupError, TypeError, ValueError) as error:
             raise DamagedState(f"{self.path}: {error}. {_DAMAGED_REMEDY}") from error
 
-    def _load(self, file: sqlite3.Connection, configuration: Configuration, book: int) -> BookFold:
+    def _load(self, file: sqlite3.Connection, configuration: Configuration, book: int, books: Books) -> BookFold:
         meta = tables.read_meta(file)
         self._check(meta, book)
-        fold = BookFold(book, configuration, self.generation, _engine(file, configuration, meta))
+        fold = BookFold(book, configuration, self.generation, _engine(file, fresh_engine(configuration, books), meta))
         fold.next_offset = int(meta["next_offset"])
         fold.watermarks = msgspec.json.decode(str(meta["watermarks"]), type=dict[str, int])
         fold.counts = Counter(msgspec.json.decode(str(meta["counts"]), type=dict[str, int]))
@@ -230,9 +234,9 @@ class CheckpointFile:
 _DAMAGED_REMEDY = "Move it (with its -wal and -shm) away: a published snapshot is taken then, or the journal folded anew"
 
 
-def _engine(file: sqlite3.Connection, configuration: Configuration, meta: tables.Meta) -> Engine:
-    seen = tables.read_seen(file, configuration.fold.seen_ids_max, meta)
-    engine = engine_of(configuration, tables.read_graph(file), tables.read_accounts(file), seen)
+def _engine(file: sqlite3.Connection, fresh: Engine, meta: tables.Meta) -> Engine:
+    seen = tables.read_seen(file, fresh.configuration.fold.seen_ids_max, meta)
+    engine = engine_of(fresh, tables.read_graph(file), tables.read_accounts(file), seen)
     if engine.tracer.number_of_accounts() != meta["accounts"]:
         raise ValueError(f"{engine.tracer.number_of_accounts()} accounts where {meta['accounts']} were written")
     return engine

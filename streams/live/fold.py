@@ -5,19 +5,24 @@ Nothing here knows Kafka, files or the clock: the worker, ``replay --from kafka`
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from detectors.alert_record import Alert, LoanRisk
+from detectors.book_engine import BookEngine, engine_of
+from detectors.books import Books
 from detectors.configuration import Configuration
 from detectors.engine import Engine, Outputs
 from detectors.events import Fault, Tick
+from detectors.remittance import Remittance
 from streams.codec import decode, encode
-from streams.live.journal import Page, Position, Record, Span
+from streams.live.journal import REMITTANCES, Page, Position, Record, Span
 from streams.live.log import Entry
 from streams.live.names import ALERTS, GENERATION_HEADER, LOAN_RISK, POSITION_HEADER, REJECTS
 from streams.live.rejects import entry_of, live_reject
+from streams.live.remittances import decode_remittance
 
 COUNTED = ("applied", "duplicate", "rejected", "repeated", "ahead")
 """Every record of a journal partition is counted as one of these: journalled = their sum."""
@@ -27,11 +32,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Said(NamedTuple):
-    """One message that follows from a record: the topic it belongs on, and the position it follows from."""
+    """One message that follows from a record: the topic it belongs on, and the position it follows from.
+
+    ``book``: for a remittance, the book in whose journal partition it belongs, as a record of a page
+    (:func:`streams.live.remittances.pages_of`). Everything else belongs on the partition of the book that says it.
+    """
 
     topic: str
     position: Position
     entry: Entry
+    book: int | None = None
 
 
 class BookFold:
@@ -42,10 +52,13 @@ class BookFold:
     (``journalled``) and where they went (:data:`COUNTED`).
     """
 
-    def __init__(self, book: int, configuration: Configuration, generation: str, engine: Engine | None = None) -> None:
+    def __init__(
+        self, book: int, configuration: Configuration, generation: str, engine: Engine | None = None,
+        books: Books | None = None,
+    ) -> None:  # fmt: skip
         self.book = book
         self.generation = generation
-        self.engine = engine or Engine(configuration)
+        self.engine = engine or engine_of(configuration, books or Books())
         self.next_offset = 0
         self.watermarks: dict[str, int] = {}
         self.counts: Counter[str] = Counter()
@@ -78,14 +91,24 @@ class BookFold:
             self.counts["repeated"] += 1
             return
         self._advance(source, record.offset)
-        event = decode(span.topic, record.value)
-        outputs = Outputs("rejected", event) if isinstance(event, Fault) else self.engine.apply(event)
+        outputs = self._apply(span.topic, record.value)
         self.counts[outputs.status] += 1
         if outputs.fault is not None:
             reject = live_reject(span.topic, span.partition, record.offset, "detect", outputs.fault, record.value)
             said.append(Said(REJECTS, position, entry_of(reject, self._headers(position))))
-        if outputs.alerts or outputs.risks:
+        if outputs.alerts or outputs.risks or outputs.remittances:
             self._say(position, outputs, said)
+
+    def _apply(self, topic: str, value: bytes) -> Outputs:
+        if topic == REMITTANCES:
+            remittance = decode_remittance(value)
+            if isinstance(remittance, Fault):
+                return Outputs("rejected", remittance)
+            if not isinstance(self.engine, BookEngine):
+                return Outputs("rejected", Fault("to", "a remittance where there is one book"))
+            return self.engine.receive(remittance)
+        event = decode(topic, value)
+        return Outputs("rejected", event) if isinstance(event, Fault) else self.engine.apply(event)
 
     def _say(self, position: Position, outputs: Outputs, said: list[Said]) -> None:
         offset, index, number = position
@@ -95,9 +118,16 @@ class BookFold:
         for risk in outputs.risks:
             said.append(self._message(LOAN_RISK, Position(offset, index, number), risk.loan_id, risk))
             number += 1
+        for remittance in outputs.remittances:
+            said.append(self._remittance(Position(offset, index, number), remittance))
+            number += 1
 
     def _message(self, topic: str, position: Position, key: str, value: Alert | LoanRisk) -> Said:
         return Said(topic, position, Entry(key.encode(), encode(value), self._headers(position)))
+
+    def _remittance(self, position: Position, remittance: Remittance) -> Said:
+        key = f"{remittance.sender}/{remittance.to}/{remittance.number}".encode()
+        return Said(REMITTANCES, position, Entry(key, encode(remittance), self._headers(position)), remittance.to)
 
     def _headers(self, position: Position) -> tuple[tuple[str, bytes], ...]:
         return ((POSITION_HEADER, str(position).encode()), self._header)
@@ -111,6 +141,7 @@ def _tick(event_time_ms: int) -> Tick:
     return Tick(event_time=_EPOCH + timedelta(milliseconds=event_time_ms))
 
 
-def generation_of(engine_version: str, configuration: Configuration) -> str:
-    """What a checkpoint and everything published is marked with: who folded, under which configuration."""
-    return f"{engine_version}-{configuration.digest()}"
+def generation_of(engine_version: str, configuration: Configuration, books: Books | None = None) -> str:
+    """What a checkpoint and everything published is marked with: who folded, under which configuration, in which books."""
+    dealt = f"-{books.number}x{zlib.crc32(books.pattern.encode()):08x}" if books is not None and books.number > 1 else ""
+    return f"{engine_version}-{configuration.digest()}{dealt}"
