@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from detectors.books import Books
 from detectors.configuration import Configuration
 from streams.live.checkpoint import Checkpointer, CheckpointFailed, CheckpointFile, OtherGeneration, Saved
 from streams.live.detect import Detect, RawPage
@@ -98,25 +99,25 @@ class BookAtWork:
 
 
 def open_fold(
-    file: CheckpointFile, book: int, configuration: Configuration, generation: str, settings: DetectSettings, *,
-    new_generation: bool,
+    file: CheckpointFile, books: Books, configuration: Configuration, settings: DetectSettings, *, new_generation: bool
 ) -> BookFold:  # fmt: skip
     """The fold at the newest of the local checkpoint and the published snapshots; one at the journal's beginning without any.
 
     Raises:
         StateError: what is there cannot be used; the message says what to do.
     """
+    book, generation = books.own, file.generation
     try:
         if settings.publish_url:
             fetched = fetch_newer(file, settings.publish_url, book, logger.warning)
             if fetched is not None:
                 logger.warning("book %d: begins from the published snapshot at %d", book, fetched.next_offset)
-        return file.load(configuration, book) or BookFold(book, configuration, generation)
+        return file.load(configuration, book, books) or BookFold(book, configuration, generation, books=books)
     except OtherGeneration:
         if not new_generation:
             raise
     _put_aside(file.path, generation)
-    return BookFold(book, configuration, generation)
+    return BookFold(book, configuration, generation, books=books)
 
 
 def _put_aside(path: Path, generation: str) -> None:

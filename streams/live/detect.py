@@ -18,15 +18,18 @@ from typing import NamedTuple
 
 from streams.live.fault_points import FaultPoints
 from streams.live.fold import BookFold, Said
-from streams.live.journal import Position, decode_page
-from streams.live.log import Log
-from streams.live.names import ALERTS, LOAN_RISK, OUTPUTS, POSITION_HEADER
+from streams.live.journal import Position, decode_page, encode_page
+from streams.live.log import Entry, Log
+from streams.live.names import ALERTS, JOURNAL, LOAN_RISK, OUTPUTS, POSITION_HEADER
+from streams.live.remittances import pages_of
 
 ONCE = (ALERTS, LOAN_RISK)
 """Topics whose partitions only the book's detect writes to, in the order of positions: their tail says how far it came.
 Rejects are keyed by their source coordinates instead: a repeated one replaces the first."""
 
 TAIL_MESSAGES = 1
+REMITTANCES_A_PAGE = 200
+"""They are larger than records: each tells lots and the facts of accounts."""
 
 
 class RawPage(NamedTuple):
@@ -47,6 +50,8 @@ class Detect:
         self.fault_points = fault_points
         self.withheld = 0  # outputs recognised as published before
         self.sent = 0
+        self.remitted = 0
+        self.written_at_ms = 0  # of the last page folded, by its writer's clock
 
     async def take(self, pages: Sequence[RawPage]) -> None:
         """Fold these pages and publish what follows."""
@@ -55,8 +60,10 @@ class Detect:
     def fold_pages(self, pages: Sequence[RawPage]) -> list[Said]:
         """Step 5. What follows must be published before the next pages are folded."""
         said: list[Said] = []
-        for page in pages:
-            said += self.fold.fold(page.offset, decode_page(page.value))
+        for raw in pages:
+            page = decode_page(raw.value)
+            said += self.fold.fold(raw.offset, page)
+            self.written_at_ms = page.written_at_ms
         self.fault_points.reach("detect.folded")
         return said
 
@@ -67,8 +74,17 @@ class Detect:
             if entries:
                 await self.log.append(topic, self.fold.book, entries)
                 self.sent += len(entries)
+        await self._remit(said)
         if said:
             self.fault_points.reach("detect.published")
+
+    async def _remit(self, said: list[Said]) -> None:
+        """Remittances go into other books' journals; the fold there knows a repeated one by its number."""
+        remittances = [message for message in said if message.book is not None]
+        for begin in range(0, len(remittances), REMITTANCES_A_PAGE):
+            for book, page in pages_of(remittances[begin : begin + REMITTANCES_A_PAGE], self.written_at_ms).items():
+                await self.log.append(JOURNAL, book, [Entry(None, encode_page(page))])
+                self.remitted += len(page.records)
 
     def _is_news(self, message: Said) -> bool:
         last = self.published.get(message.topic)

@@ -9,12 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from faust.types import TP
 
+from detectors.books import Books
 from detectors.configuration import Configuration
 from streams.live.batches import BatchConsumer
 from streams.live.book_at_work import BookAtWork, open_fold
-from streams.live.checkpoint import CheckpointFile
+from streams.live.checkpoint import ONE_BOOK, CheckpointFile
 from streams.live.detect import Detect, RawPage, published_positions
 from streams.live.fault_points import FaultPoints
 from streams.live.fold import BookFold
@@ -38,8 +40,10 @@ class DetectStage:
     def __init__(
         self, log: Log, configuration: Configuration, generation: str, settings: LiveSettings,
         fault_points: FaultPoints, guard: PauseGuard, *, new_generation: bool = False,
+        layout: Books = ONE_BOOK,
     ) -> None:  # fmt: skip
         self.log = log
+        self.layout = layout
         self.new_generation = new_generation
         self.configuration = configuration
         self.generation = generation
@@ -149,7 +153,8 @@ class DetectStage:
 
     def _open(self, file: CheckpointFile, book: int) -> BookFold:
         settings = self.settings.detect
-        return open_fold(file, book, self.configuration, self.generation, settings, new_generation=self.new_generation)
+        layout = msgspec.structs.replace(self.layout, own=book)
+        return open_fold(file, layout, self.configuration, settings, new_generation=self.new_generation)
 
     async def _give_up(self, book: int) -> None:
         await self.books.pop(book).close()

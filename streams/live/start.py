@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
 
+from detectors.books import Books
 from streams.live.connection import Connection, admin_of, connection_of
 from streams.live.names import JOURNAL
 from streams.live.preflight import STATE_WAIT_SECONDS, preflight
 from streams.live.state_folder import StateFolder
 from streams.live.topics import present_topics
-from streams.live.worker import Worker, one_book
-from streams.settings import Settings
+from streams.live.worker import Worker
+from streams.live_settings import BookSettings
+from streams.settings import Settings, SettingsError
 
 
 class NotFit(Exception):
@@ -33,7 +36,7 @@ def start_worker(settings: Settings, roles: tuple[str, ...], bootstrap: str | No
     if mistakes:
         raise NotFit("nothing was consumed:\n" + "\n".join(f"- {mistake}" for mistake in mistakes))
     StateFolder(Path(settings.live.detect.state_dir)).claim(STATE_WAIT_SECONDS)
-    Worker(settings, roles, connection, books_of(connection), one_book, new_generation=new_generation).run()
+    Worker(settings, roles, connection, books_of(connection, settings.live.books), new_generation=new_generation).run()
 
 
 def with_arguments(settings: Settings, *, prefix: str | None, state_dir: Path | None, port: int | None) -> Settings:
@@ -48,7 +51,12 @@ def with_arguments(settings: Settings, *, prefix: str | None, state_dir: Path | 
     return msgspec.structs.replace(settings, live=live)
 
 
-def books_of(connection: Connection) -> int:
-    """The number of books: the journal's partitions."""
+def books_of(connection: Connection, settings: BookSettings) -> Books:
+    """The books: as many as the journal has partitions."""
     with admin_of(connection) as admin:
-        return present_topics(admin, connection.settings.prefix)[JOURNAL].partitions
+        number = present_topics(admin, connection.settings.prefix)[JOURNAL].partitions
+    try:
+        re.compile(settings.pattern)
+        return Books(number, 0, settings.pattern)
+    except (re.error, ValueError) as error:
+        raise SettingsError(f"[books] {error}") from None

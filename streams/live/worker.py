@@ -17,6 +17,7 @@ from typing import Any, NoReturn, cast
 import faust
 from faust.types import TP
 
+from detectors.books import Books, route
 from detectors.engine import ENGINE_VERSION
 from streams.live.batches import BatchApp, BatchConsumer
 from streams.live.connection import Connection
@@ -24,7 +25,6 @@ from streams.live.detect_stage import DetectStage, Trimmed
 from streams.live.fault_points import FaultPoints
 from streams.live.fold import generation_of
 from streams.live.health import HealthCheck
-from streams.live.intake import Route
 from streams.live.intake_stage import IntakeStage
 from streams.live.journal import NotAPage
 from streams.live.kafka_log import KafkaLog
@@ -58,7 +58,7 @@ class Worker:
     """Everything one process runs."""
 
     def __init__(
-        self, settings: Settings, roles: tuple[str, ...], connection: Connection, books: int, route: Route, *,
+        self, settings: Settings, roles: tuple[str, ...], connection: Connection, layout: Books, *,
         new_generation: bool = False,
     ) -> None:  # fmt: skip
         self.settings = settings
@@ -69,11 +69,14 @@ class Worker:
         self.guard = PauseGuard(live.kafka.session_timeout_ms)
         fault_points = FaultPoints.from_environment()
         self.log = KafkaLog({**connection.for_aiokafka(), "request_timeout_ms": DELIVERY_TIMEOUT_MS}, live.kafka.prefix)
-        self.generation = generation_of(ENGINE_VERSION, settings.engine)
-        self.intake = IntakeStage(self.log, route, books, live, clock_ms, fault_points, self.guard)
-        self.detect = DetectStage(
-            self.log, settings.engine, self.generation, live, fault_points, self.guard, new_generation=new_generation
+        self.generation = generation_of(ENGINE_VERSION, settings.engine, layout)
+        self.intake = IntakeStage(
+            self.log, lambda _, event: route(event, layout), layout.number, live, clock_ms, fault_points, self.guard
         )
+        self.detect = DetectStage(
+            self.log, settings.engine, self.generation, live, fault_points, self.guard,
+            new_generation=new_generation, layout=layout,
+        )  # fmt: skip
         intake_or_none = self.intake if "intake" in roles else None
         detect_or_none = self.detect if "detect" in roles else None
         self.health = HealthCheck(intake_or_none, detect_or_none, self.guard, live)
@@ -217,8 +220,3 @@ def worker_id_of(state_dir: Path) -> str:
 def clock_ms() -> int:
     """The wall clock."""
     return time.time_ns() // 1_000_000
-
-
-def one_book(topic: str, event: Any) -> tuple[int, ...]:
-    """The route where there is one book."""
-    return (0,)

@@ -219,3 +219,21 @@ def test_a_lost_state_comes_back_from_what_was_published_and_a_damaged_snapshot_
     assert newest.name in said and "the snapshot before it is taken" in said
     assert "begins from the published snapshot" in said
     live.assert_alerts(bank.alerts)
+
+
+def test_two_workers_on_two_books_say_what_one_says_on_one(broker: Reached, prefix: str, bank: Bank, tmp_path: Path) -> None:
+    """Partitions of alerts are ordered each by itself, so alerts are compared as a whole. Remittances cross the journals."""
+    live = LiveRun(broker.bootstrap, prefix, tmp_path / "live", books=2)
+    live.load(bank.source)
+    with live.running(state="first") as first, live.running(state="second") as second:
+        wait_until(lambda: len(live.alerts(0)) + len(live.alerts(1)) >= len(bank.alerts), f"{len(bank.alerts)} alerts")
+        wait_until(lambda: _has_book(first) and _has_book(second), "one book for each")
+    said = [*live.alerts(0), *live.alerts(1)]
+    revisions = {_revision(alert) for alert in bank.alerts}
+    assert {_revision(alert) for alert in said} == revisions and len(said) == len(revisions)
+    live.close()
+
+
+def _revision(alert: bytes) -> tuple[str, int]:
+    told = msgspec.json.decode(alert)
+    return told["alert_id"], told["revision"]
