@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import bench
 from detectors.events import AccountTransaction, Event, LoanDisbursement
 from streams.live.checkpoint import Checkpointer, CheckpointFile, Saved
+from streams.live.child import Child
 from streams.live.fold import BookFold
 from streams.live.journal import Page, Record, Span
 from streams.settings import load_settings
@@ -78,7 +79,7 @@ def folded(records: int, accounts: int, seed: int, share: float, days: float) ->
 
 def measure(arguments: argparse.Namespace) -> Figures:
     """All figures of one size."""
-    beside = arguments.checkpoints * arguments.interval_pages
+    beside = arguments.checkpoints * arguments.interval_pages + arguments.forks
     stream = folded(
         arguments.records + beside * PAGE_RECORDS, arguments.accounts, arguments.seed, arguments.share, arguments.days
     )
@@ -90,9 +91,9 @@ def measure(arguments: argparse.Namespace) -> Figures:
             fold.fold(fold.next_offset, page)
         whole = _checkpoint(file, fold)
         changed, pages_s = _beside(file, fold, stream, arguments.checkpoints, arguments.interval_pages)
+        figures = _figures(fold, whole, changed) | pages_s | _pauses(fold, stream, arguments.forks)
         _checkpoint(file, fold)
         file.close()
-        figures = _figures(fold, whole, changed) | pages_s
         figures |= _restart(file.path, fold, arguments.days + 1.0)
     return figures
 
@@ -102,14 +103,8 @@ class Costs:
 
     def __init__(self) -> None:
         self.saved: list[Saved] = []
-        self.pause_cpu_ms: list[float] = []
         self.child_cpu_s: list[float] = []
         self._children_s = _children_cpu_s()
-
-    def begin(self, checkpointer: Checkpointer, fold: BookFold) -> None:
-        started = time.process_time()
-        checkpointer.begin(fold)
-        self.pause_cpu_ms.append((time.process_time() - started) * 1e3)
 
     def end(self, saved: Saved | None) -> None:
         if saved is not None:
@@ -126,7 +121,7 @@ def _children_cpu_s() -> float:
 def _checkpoint(file: CheckpointFile, fold: BookFold) -> Costs:
     costs = Costs()
     checkpointer = Checkpointer(file)
-    costs.begin(checkpointer, fold)
+    checkpointer.begin(fold)
     costs.end(checkpointer.wait())
     return costs
 
@@ -138,30 +133,45 @@ def _beside(
     checkpointer = Checkpointer(file)
     costs = Costs()
     pages_s: dict[bool, list[float]] = {True: [], False: []}
-    for number, page in enumerate(stream):
+    for number, page in enumerate(islice(stream, checkpoints * interval_pages)):
         if number % interval_pages == 0 and not checkpointer.running and len(costs.saved) < checkpoints:
-            costs.begin(checkpointer, fold)
+            checkpointer.begin(fold)
         started = time.process_time()
         fold.fold(fold.next_offset, page)
         pages_s[checkpointer.running].append(time.process_time() - started)
         costs.end(checkpointer.poll())
     costs.end(checkpointer.wait())
-    alone, beside = (statistics.median(pages_s[running] or [0.0]) for running in (False, True))
-    slowest_ms = max(pages_s[True]) * 1e3
-    return costs, {"page_ms_alone": alone * 1e3, "page_ms_beside": beside * 1e3, "page_ms_beside_max": slowest_ms}
+    figures: Figures = {}
+    for name, running in (("alone", False), ("beside", True)):
+        figures[f"page_ms_{name}"] = statistics.median(pages_s[running] or [0.0]) * 1e3
+        figures[f"page_ms_{name}_max"] = max(pages_s[running] or [0.0]) * 1e3
+    return costs, figures
+
+
+def _pauses(fold: BookFold, stream: Iterator[Page], forks: int) -> Figures:
+    """How long the fold stands still for a fork, again and again between its pages."""
+    wall_ms, cpu_ms = [], []
+    for page in islice(stream, forks):
+        fold.fold(fold.next_offset, page)
+        started, started_cpu = time.perf_counter(), time.process_time()
+        child = Child(lambda: b"")
+        wall_ms.append((time.perf_counter() - started) * 1e3)
+        cpu_ms.append((time.process_time() - started_cpu) * 1e3)
+        child.wait()
+    return {
+        "pause_ms_p50": statistics.median(wall_ms), "pause_ms_p99": _p99(wall_ms),
+        "pause_cpu_ms_p50": statistics.median(cpu_ms), "pause_cpu_ms_p99": _p99(cpu_ms),
+    }  # fmt: skip
 
 
 def _figures(fold: BookFold, whole: Costs, changed: Costs) -> Figures:
-    pauses_ms = sorted(one.fork_pause_ms for one in changed.saved)
     accounts = fold.engine.tracer.number_of_accounts()
     return {
         "accounts": accounts, "bytes_per_account": whole.saved[0].bytes / accounts, "whole_s": whole.saved[0].seconds,
-        "whole_cpu_s": whole.child_cpu_s[0], "whole_pause_ms": whole.saved[0].fork_pause_ms, "checkpoints": len(pauses_ms),
+        "whole_cpu_s": whole.child_cpu_s[0], "whole_pause_ms": whole.saved[0].fork_pause_ms, "checkpoints": len(changed.saved),
         "changed_rows": statistics.median(one.rows for one in changed.saved),
         "changed_s": statistics.median(one.seconds for one in changed.saved),
         "changed_cpu_s": statistics.median(changed.child_cpu_s), "changed_cpu_s_max": max(changed.child_cpu_s),
-        "pause_ms_p50": statistics.median(pauses_ms), "pause_ms_p99": _p99(pauses_ms),
-        "pause_cpu_ms_p50": statistics.median(changed.pause_cpu_ms), "pause_cpu_ms_p99": _p99(changed.pause_cpu_ms),
     }  # fmt: skip
 
 
@@ -206,8 +216,9 @@ def main(options: list[str] | None = None) -> Figures:
     parser.add_argument("--records", type=int, help="folded before the first checkpoint (default 1.2 for each account)")
     parser.add_argument("--days", type=float, default=30.0, help="of event time in which the records come")
     parser.add_argument("--borrowing-share", dest="share", type=float, default=0.05, help="accounts that get a loan")
-    parser.add_argument("--checkpoints", type=int, default=30)
-    parser.add_argument("--interval-pages", type=int, default=20, help=f"pages of {PAGE_RECORDS} records between checkpoints")
+    parser.add_argument("--checkpoints", type=int, default=5)
+    parser.add_argument("--interval-pages", type=int, default=200, help=f"pages of {PAGE_RECORDS} records between checkpoints")
+    parser.add_argument("--forks", type=int, default=100, help="forks whose pause is measured")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--folder", type=Path, help="where the state file is put (default: the system's place for such)")
     parser.add_argument("--json", type=Path)

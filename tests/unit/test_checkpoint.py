@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -130,6 +133,32 @@ def test_what_a_killed_child_should_have_written_is_in_the_next_checkpoint(path:
     assert checkpointer.wait() is not None
     file.close()
     assert same(load(path), fold)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from streams.live.checkpoint import Checkpointer, CheckpointFile
+from tests.unit.checkpoint_sample import GENERATION, fold_on, new_fold
+fold, file = new_fold(), CheckpointFile(Path(sys.argv[1]), GENERATION)
+fold_on(fold, 200)
+file.save(fold)
+fold_on(fold, 400)
+Checkpointer(file).begin(fold)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_a_worker_killed_beside_its_child_leaves_one_checkpoint_or_the_other(path: Path, attempt: int) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], cwd=Path(__file__).parents[2], check=False)
+    assert done.returncode == -signal.SIGKILL
+    again = CheckpointFile(path, GENERATION, DEADLINE_SECONDS).load(SHIPPED, 0)
+    assert again is not None
+    assert again.next_offset in (10, 30)
+    undisturbed = new_fold()
+    fold_on(undisturbed, again.next_offset * 20)
+    assert same(again, undisturbed)
 
 
 def test_on_a_full_disk_the_checkpoint_before_stands(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
