@@ -14,7 +14,7 @@ from detectors.books import Books
 from detectors.configuration import Configuration
 from detectors.crossing import BookTracer, Sent
 from detectors.engine import Engine, Outputs
-from detectors.events import AccountTransaction, Event, Fault
+from detectors.events import AccountTransaction, Event, Fault, Tick
 from detectors.legs import Key
 from detectors.lots import Transfer
 from detectors.outbox import Outbox, tell_state
@@ -89,6 +89,8 @@ class CrossPayments(Engine):
     def apply(self, event: Event, event_time_ms: int | None = None) -> Outputs:
         """As in one book; ``remittances`` of the outputs are for other books' journals."""
         outputs = super().apply(event, event_time_ms)
+        if type(event) is Tick and outputs.status == "applied":
+            self.book_tracer.hear_time(self.book_tracer.now_ms)
         self._post(outputs)
         return outputs
 
@@ -103,6 +105,7 @@ class CrossPayments(Engine):
         outputs = Outputs()
         if self.watermark_ms is None or remittance.watermark_ms > self.watermark_ms:
             self._advance(remittance.watermark_ms, outputs)
+            self.book_tracer.hear_time(remittance.watermark_ms)
         self.counts["remittances"] += 1
         for item in remittance.items:
             self.hearers[type(item)](item, remittance.sender, outputs)

@@ -181,6 +181,7 @@ class BookTracer(Correspondent):
         self._receive_lots(lots[0])
         amount = sum(lot.amount_minor for lot in lots[0])
         unplaced: Lots = [[] for _ in self.bookings]
+        self.note(transfer, reached_by, False)  # before what it goes on with
         if payee.is_sink:
             for i, arrived in enumerate(lots):
                 for lot in arrived:
@@ -189,7 +190,6 @@ class BookTracer(Correspondent):
             self._raise_reach(payee, amount, transfer)
             payee.reached_by |= reached_by
             unplaced = self._exchange(transfer, payee, lots, amount)
-        self.note(transfer, reached_by, False)
         payee.unfunded_minor = max(0, payee.unfunded_minor - amount)
         parcels = [_less(arrived, back) for arrived, back in zip(lots, unplaced, strict=True)]
         for lot in (lot for ledger in parcels for lot in ledger):
