@@ -67,8 +67,7 @@ class BookTracer(Correspondent):
         reach_minor = reached_by = 0
         if payer.reach_minor:
             reach_minor, reached_by = min(amount, payer.reach_minor), payer.reached_by
-            self._remember_debit(transfer, payer)
-            self._lower_reach(payer)
+            super()._pass_reach(transfer, payer, None)
         if short_minor and payer.gain is not None:
             taken, short_minor = self._take_gain(payer, taken, short_minor)
         unfunded_minor = self._claim(payer, transfer, short_minor, taken) if short_minor or payer.unfunded_minor else 0
@@ -118,16 +117,13 @@ class BookTracer(Correspondent):
         super()._raise_reach(account, amount_minor, transfer)
         self.touch(account)
 
-    def _pass_reach(self, transfer: Transfer, payer: Account, payee: Account) -> None:
+    def _pass_reach(self, transfer: Transfer, payer: Account, payee: Account | None) -> None:
         super()._pass_reach(transfer, payer, payee)
+        self.touch(payer)
         assert isinstance(payer, BookAccount) and isinstance(payee, BookAccount)
         if not payee.is_sink:
             payee.reached_by |= payer.reached_by
         self.note(transfer, payer.reached_by, True)
-
-    def _remember_debit(self, transfer: Transfer, payer: Account) -> None:
-        super()._remember_debit(transfer, payer)
-        self.touch(payer)
 
     def _remember_leak(self, account: Account, payee: str, amount_minor: int) -> None:
         super()._remember_leak(account, payee, amount_minor)
@@ -264,8 +260,7 @@ class BookTracer(Correspondent):
         reach_minor = reached_by = 0
         if payee.reach_minor and not payee.is_sink:
             reach_minor, reached_by = min(amount, payee.reach_minor), payee.reached_by
-            self._remember_debit(reversal, payee)
-            self._lower_reach(payee)
+            super()._pass_reach(reversal, payee, None)
         others = [self._arriving(others_in, reversal, payee) for _, others_in in back]
         self._send_off(others[0])
         self._shave(payee)
