@@ -63,6 +63,11 @@ class Correspondent(Tracer):
         self._seq = tick * self.books.number + self.books.own
         return self._seq
 
+    def hear_time(self, watermark_ms: int) -> None:
+        """Event time has come so far elsewhere: what happens here now is behind what happened there then."""
+        tick = (watermark_ms << TICK_BITS) + (1 << TICK_BITS - 1)
+        self._seq = max(self._seq, tick * self.books.number + self.books.own)
+
     # --- accounts ---------------------------------------------------------------------------------------------------
 
     def account(self, account_id: str, currency: str, place: str, is_sink: bool = False) -> BookAccount:

@@ -14,7 +14,7 @@ from detectors.books import Books
 from detectors.configuration import Configuration
 from detectors.crossing import BookTracer, Sent
 from detectors.engine import Engine, Outputs
-from detectors.events import AccountTransaction, Event, Fault
+from detectors.events import AccountTransaction, Event, Fault, Tick
 from detectors.legs import Key
 from detectors.lots import Transfer
 from detectors.outbox import Outbox, tell_state
@@ -39,6 +39,7 @@ class CrossPayments(Engine):
         books: how many there are, and which one this is.
     """
 
+    is_one_of_many: ClassVar[bool] = True
     state: ClassVar[frozenset[str]] = Engine.state | {"outbox_numbers", "received", "sendings"}
 
     def __init__(self, configuration: Configuration, books: Books) -> None:
@@ -48,6 +49,7 @@ class CrossPayments(Engine):
         self.outbox_numbers = self.outbox.numbers
         self.received: dict[int, int] = {}  # sender -> number of the last remittance that was applied
         self.sendings = Sendings(configuration.legs)
+        self._firm_awaited: Key | None = None  # of the record in hand: a firm of another book may have one, too
 
     def _make_tracer(self) -> Tracer:
         self.book_tracer = BookTracer(
@@ -89,6 +91,8 @@ class CrossPayments(Engine):
     def apply(self, event: Event, event_time_ms: int | None = None) -> Outputs:
         """As in one book; ``remittances`` of the outputs are for other books' journals."""
         outputs = super().apply(event, event_time_ms)
+        if type(event) is Tick and outputs.status == "applied":
+            self.book_tracer.hear_time(self.book_tracer.now_ms)
         self._post(outputs)
         return outputs
 
@@ -103,6 +107,7 @@ class CrossPayments(Engine):
         outputs = Outputs()
         if self.watermark_ms is None or remittance.watermark_ms > self.watermark_ms:
             self._advance(remittance.watermark_ms, outputs)
+            self.book_tracer.hear_time(remittance.watermark_ms)
         self.counts["remittances"] += 1
         for item in remittance.items:
             self.hearers[type(item)](item, remittance.sender, outputs)
@@ -137,26 +142,28 @@ class CrossPayments(Engine):
 
     def _transact(self, txn: AccountTransaction, event_time_ms: int, outputs: Outputs) -> None:
         super()._transact(txn, event_time_ms, outputs)
+        if self._firm_awaited is not None:
+            self._tell_firm(txn, self._firm_awaited)
+            self._firm_awaited = None
         if self.tracer.funded:  # by a payout; in one book they are seen with the next transaction, too
             self._observe_funded(outputs)
         self.book_tracer.retell(self.book_tracer.account(txn.account_id, txn.currency, OTHER_BANK))
 
-    def _move(
-        self, txn: AccountTransaction, own: Account, other: Account, use: str, key: Key, event_time_ms: int, outputs: Outputs
-    ) -> None:
+    def _cross(self, txn: AccountTransaction, own: Account, other: Account, use: str, key: Key, event_time_ms: int) -> bool:
         assert isinstance(own, BookAccount) and isinstance(other, BookAccount)
         if other.book == self.books.own:
-            super()._move(txn, own, other, use, key, event_time_ms, outputs)
             self.book_tracer.retell(other)
             if txn.counterparty_account is not None and other.account_id != txn.counterparty_account:
-                self._tell_firm(txn, key)
-        elif txn.direction == "DEBIT":
+                self._firm_awaited = key
+            return False
+        if txn.direction == "DEBIT":
             transfer = self._send(txn, own, other.account_id, use, event_time_ms)
             if txn.counterparty_account is not None:
                 self._remember_sending(key, txn, other.book, transfer)
         else:
             received = self.received.get(other.book, -1)
             self.outbox.put(other.book, Collection(record=txn, payer=other.account_id, use=use, received=received))
+        return True
 
     def _remember_sending(self, key: Key, txn: AccountTransaction, to: int, transfer: Transfer) -> None:
         number = self.outbox.numbers.get(to, 0)

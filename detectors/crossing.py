@@ -67,8 +67,7 @@ class BookTracer(Correspondent):
         reach_minor = reached_by = 0
         if payer.reach_minor:
             reach_minor, reached_by = min(amount, payer.reach_minor), payer.reached_by
-            self._remember_debit(transfer, payer)
-            self._lower_reach(payer)
+            super()._pass_reach(transfer, payer, None)
         if short_minor and payer.gain is not None:
             taken, short_minor = self._take_gain(payer, taken, short_minor)
         unfunded_minor = self._claim(payer, transfer, short_minor, taken) if short_minor or payer.unfunded_minor else 0
@@ -118,16 +117,13 @@ class BookTracer(Correspondent):
         super()._raise_reach(account, amount_minor, transfer)
         self.retell(account)
 
-    def _pass_reach(self, transfer: Transfer, payer: Account, payee: Account) -> None:
+    def _pass_reach(self, transfer: Transfer, payer: Account, payee: Account | None) -> None:
         super()._pass_reach(transfer, payer, payee)
+        self.retell(payer)
         assert isinstance(payer, BookAccount) and isinstance(payee, BookAccount)
         if not payee.is_sink:
             payee.reached_by |= payer.reached_by
         self.note(transfer, payer.reached_by, True)
-
-    def _remember_debit(self, transfer: Transfer, payer: Account) -> None:
-        super()._remember_debit(transfer, payer)
-        self.retell(payer)
 
     def _remember_leak(self, account: Account, payee: str, amount_minor: int) -> None:
         super()._remember_leak(account, payee, amount_minor)
@@ -181,6 +177,7 @@ class BookTracer(Correspondent):
         self._receive_lots(lots[0])
         amount = sum(lot.amount_minor for lot in lots[0])
         unplaced: Lots = [[] for _ in self.bookings]
+        self.note(transfer, reached_by, False)  # before what it goes on with
         if payee.is_sink:
             for i, arrived in enumerate(lots):
                 for lot in arrived:
@@ -189,7 +186,6 @@ class BookTracer(Correspondent):
             self._raise_reach(payee, amount, transfer)
             payee.reached_by |= reached_by
             unplaced = self._exchange(transfer, payee, lots, amount)
-        self.note(transfer, reached_by, False)
         payee.unfunded_minor = max(0, payee.unfunded_minor - amount)
         parcels = [_less(arrived, back) for arrived, back in zip(lots, unplaced, strict=True)]
         for lot in (lot for ledger in parcels for lot in ledger):
@@ -264,8 +260,7 @@ class BookTracer(Correspondent):
         reach_minor = reached_by = 0
         if payee.reach_minor and not payee.is_sink:
             reach_minor, reached_by = min(amount, payee.reach_minor), payee.reached_by
-            self._remember_debit(reversal, payee)
-            self._lower_reach(payee)
+            super()._pass_reach(reversal, payee, None)
         others = [self._arriving(others_in, reversal, payee) for _, others_in in back]
         self._send_off(others[0])
         self._shave(payee)

@@ -69,6 +69,8 @@ class Engine:
         "reversible", "seen", "tracer", "unowned", "watermark_ms",
     })  # fmt: skip
     """What a snapshot holds; all else is made from it and the configuration."""
+    is_one_of_many: ClassVar[bool] = False
+    """Whether there are other books."""
 
     def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration
@@ -152,7 +154,35 @@ class Engine:
             return
         use, other = self.places.counterparty(txn, own, is_debit, event_time_ms)
         self.places.see_balance(txn, own, event_time_ms)
-        self._move(txn, own, other, use, key, event_time_ms, outputs)  # type: ignore[arg-type]
+        if self.is_one_of_many and self._cross(txn, own, other, use, key, event_time_ms):  # type: ignore[arg-type]
+            return
+        payer, payee = (own, other) if is_debit else (other, own)
+        transfer = Transfer(
+            self.tracer.next_seq(),
+            txn.txn_id,
+            event_time_ms,
+            payer.account_id,
+            payee.account_id,
+            txn.amount_minor,
+            txn.currency,
+            use,
+        )
+        self.places.note_traffic(transfer, payer, payee, event_time_ms)
+        repays = self._repaid_by(txn) if use == LOAN_REPAYMENT else None
+        movement = self.tracer.pay(transfer, payer, payee, repays)
+        if other_id is not None:
+            self.legs.wait(key, txn.direction, event_time_ms, txn.end_to_end_id, transfer, other)  # type: ignore[arg-type]
+        self.reversible.put(txn.txn_id, transfer)
+        if payer.claims and payer.claims[-1].transfer is transfer:
+            payer.claims[-1].record = txn
+        if movement is not None:
+            self._observe(movement, txn, payer, payee, outputs)
+        if self.tracer.funded:
+            self._observe_funded(outputs)
+
+    def _cross(self, txn: AccountTransaction, own: Account, other: Account, use: str, key: Key, event_time_ms: int) -> bool:
+        """Whether the other account is another book's, and its half of the payment is left to that book."""
+        return False
 
     def _meet_second_leg(
         self, txn: AccountTransaction, own: Account, known: Transfer, event_time_ms: int, outputs: Outputs
@@ -170,35 +200,6 @@ class Engine:
         for passage in self.unowned.pop(transfer.seq, ()):
             if passage.loan.rule_set is not None:
                 self._judge(passage, outputs)
-
-    def _move(
-        self, txn: AccountTransaction, own: Account, other: Account, use: str, key: Key, event_time_ms: int, outputs: Outputs
-    ) -> None:
-        """Money goes from one account to the other."""
-        is_debit = txn.direction == "DEBIT"
-        payer, payee = (own, other) if is_debit else (other, own)
-        transfer = Transfer(
-            self.tracer.next_seq(),
-            txn.txn_id,
-            event_time_ms,
-            payer.account_id,
-            payee.account_id,
-            txn.amount_minor,
-            txn.currency,
-            use,
-        )
-        self.places.note_traffic(transfer, payer, payee, event_time_ms)
-        repays = self._repaid_by(txn) if use == LOAN_REPAYMENT else None
-        movement = self.tracer.pay(transfer, payer, payee, repays)
-        if txn.counterparty_account is not None:
-            self.legs.wait(key, txn.direction, event_time_ms, txn.end_to_end_id, transfer, other)
-        self.reversible.put(txn.txn_id, transfer)
-        if payer.claims and payer.claims[-1].transfer is transfer:
-            payer.claims[-1].record = txn
-        if movement is not None:
-            self._observe(movement, txn, payer, payee, outputs)
-        if self.tracer.funded:
-            self._observe_funded(outputs)
 
     def _repaid_by(self, txn: AccountTransaction) -> Origin | None:
         loan = self.lending.loans.get(txn.related_loan_id) if txn.related_loan_id is not None else None

@@ -59,16 +59,12 @@ class Places:
             return use, self.tracer.account(f"{firm} (of {own.account_id})", txn.currency, use)
         if other_id is None or use in (LOAN_REPAYMENT, LOAN_INTEREST):
             return use, self._nameless(txn, use, event_time_ms)
-        return use, self._named(other_id, txn, listed)
-
-    def _named(self, other_id: str, txn: AccountTransaction, listed: str | None) -> Account:
-        """The account that a record names on its other side, with what the record and the lists say of it."""
         other = self.tracer.account(other_id, txn.currency, OTHER_BANK)
         if listed in SINK_LISTS and not other.is_sink:
             self.tracer.move_place(other, listed, True)
         if txn.counterparty_party_id is not None:
             other.party_id = txn.counterparty_party_id
-        return other
+        return use, other
 
     def _listed(self, account_id: str | None, party_id: str | None, event_time_ms: int) -> str | None:
         parties = self.parties
@@ -139,14 +135,10 @@ class Places:
         payee.in_count += 1
         payee.in_minor += transfer.amount_minor
         if not payer.is_sink and payer.pays(payee.account_id, event_time_ms):
-            self._count_payer(payee)
-
-    def _count_payer(self, payee: Account) -> None:
-        """One more distinct payer; so many make a hub."""
-        payee.payer_count += 1
-        if payee.payer_count == self.hub_payers_min and not payee.is_sink:
-            self.counts["hubs_by_degree"] += 1
-            self.tracer.move_place(payee, HUB, True)
+            payee.payer_count += 1
+            if payee.payer_count == self.hub_payers_min and not payee.is_sink:
+                self.counts["hubs_by_degree"] += 1
+                self.tracer.move_place(payee, HUB, True)
 
     def host(self, txn: AccountTransaction, account_id: str, use: str, event_time_ms: int) -> Account:
         """The account of this book that another book's record names on its other side."""
@@ -154,10 +146,13 @@ class Places:
             return self.tracer.account(account_id, txn.currency, OTHER_BANK)  # a firm's own record
         if account_id.startswith(TRANSIT):
             return self._transit(account_id, txn.currency, event_time_ms)
-        listed = None
-        if self.parties.has_lists:
-            listed = self._listed(txn.counterparty_account, txn.counterparty_party_id, event_time_ms)
-        return self._named(account_id, txn, listed)
+        account = self.tracer.account(account_id, txn.currency, OTHER_BANK)
+        listed = self._listed(txn.counterparty_account, txn.counterparty_party_id, event_time_ms)
+        if listed in SINK_LISTS and not account.is_sink:
+            self.tracer.move_place(account, listed, True)
+        if txn.counterparty_party_id is not None:
+            account.party_id = txn.counterparty_party_id
+        return account
 
     def note_sent(self, transfer: Transfer, payer: Account) -> bool:
         """The payer's half of :meth:`note_traffic`, where the payee is another book's; True when it had not paid it before."""
@@ -174,4 +169,7 @@ class Places:
         payee.in_count += 1
         payee.in_minor += transfer.amount_minor
         if is_new_payer:
-            self._count_payer(payee)
+            payee.payer_count += 1
+            if payee.payer_count == self.hub_payers_min and not payee.is_sink:
+                self.counts["hubs_by_degree"] += 1
+                self.tracer.move_place(payee, HUB, True)

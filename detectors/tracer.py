@@ -157,18 +157,12 @@ class Tracer(Ledgers):
         account.reach_minor += amount_minor
         account.reach_ms = transfer.event_time_ms
 
-    def _pass_reach(self, transfer: Transfer, payer: Account, payee: Account) -> None:
-        """Remember a debit of an account that may hold loan money, and what of it may have gone on.
+    def _pass_reach(self, transfer: Transfer, payer: Account, payee: Account | None) -> None:
+        """Remember a debit of an account that may hold loan money, and what of it may have gone on (None: to another book).
 
         When the balance has been nil since, nothing of a loan can be left: later debits need not be remembered, while
         those before stay edges of the loans' subgraphs.
         """
-        self._remember_debit(transfer, payer)
-        if not payee.is_sink:
-            self._raise_reach(payee, min(transfer.amount_minor, payer.reach_minor), transfer)
-        self._lower_reach(payer)
-
-    def _remember_debit(self, transfer: Transfer, payer: Account) -> None:
         history = payer.history
         assert history is not None, f"account {payer.account_id} has reach {payer.reach_minor} and no history"
         history.append(transfer)
@@ -177,9 +171,8 @@ class Tracer(Ledgers):
             payer.history_from_seq = history[drop - 1].seq + 1
             del history[:drop]
             self.counts["history_forgotten"] += drop
-
-    @staticmethod
-    def _lower_reach(payer: Account) -> None:
+        if payee is not None and not payee.is_sink:
+            self._raise_reach(payee, min(transfer.amount_minor, payer.reach_minor), transfer)
         if payer.balance_known and payer.balance_minor < payer.reach_minor:
             payer.reach_minor = max(0, payer.balance_minor)
 
