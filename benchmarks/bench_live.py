@@ -6,8 +6,10 @@ Parts: ``throughput`` (an empty stock Faust agent, then intake and detect in one
 topics), ``fold`` (detect alone from journal pages against the embedded replay of the same records), ``latency`` (from
 the producer's timestamp of a source record to the broker's timestamp of the alert that follows from it, at shares of
 the measured rate), ``books`` (two workers on two books against one on one). The broker runs beside, on the other core; how much
-processor time it takes is said. Compare ratios within one run; ``answer`` is a digest of the alerts. Two streams: *payments* (those of bench.py, 5 % of the
-accounts borrowing) and *bank* (a simulated bank with 30 % of its loans misused: far denser in loan money, and full of alerts).
+processor time it takes is said. Compare ratios within one run; ``answer`` digests the alerts.
+
+Two streams: *payments* (those of bench.py, 5 % of the accounts borrowing) and *bank* (a simulated bank with 30 % of its loans
+misused: far denser in loan money, and full of alerts).
 
 A broker is started from Maven's jars unless ``KAFKA_BOOTSTRAP_SERVERS`` names one.
 """

@@ -305,6 +305,16 @@ class Checkpointer:
         """The same, waited for; None when no checkpoint has begun."""
         return self._end(Child.wait)
 
+    def stop(self) -> None:
+        """End a checkpoint that is being written, if there is one; the next writes what this one should have."""
+        if self._child is None:
+            return
+        self._child.kill()
+        try:
+            self._end(Child.wait)
+        except CheckpointFailed:
+            return  # as asked for; had it just ended, it would be durable
+
     def _end(self, ask: Callable[[Child], bytes | None]) -> Saved | None:
         if self._fold is None:
             return None

@@ -24,7 +24,8 @@ Headers = Sequence[tuple[str, bytes]]
 class SourceRecord(NamedTuple):
     """One record of a source topic, as the consumer has it."""
 
-    order: int
+    order: int  # its number, or else its timestamp
+    number: int | None
     follows: int | None
     topic: str  # without prefix
     offset: int
@@ -162,7 +163,8 @@ class Lane:
             if not may_go or not room.holds(len(head.value)):
                 break
             taken.append(queue.popleft())
-            self.last_order = head.order if self.last_order is None else max(self.last_order, head.order)
+            if head.number is not None:
+                self.last_order = head.number if self.last_order is None else max(self.last_order, head.number)
         return taken
 
     def _note(self, ready: list[SourceRecord]) -> list[SourceRecord]:
@@ -179,6 +181,7 @@ def source_record(topic: str, record: object, received_ms: int) -> SourceRecord:
     timestamp_ms: int = record.timestamp  # type: ignore[attr-defined]
     return SourceRecord(
         numbers.get(ORDER_HEADER, timestamp_ms),
+        numbers.get(ORDER_HEADER),
         numbers.get(FOLLOWS_HEADER),
         topic,
         record.offset,  # type: ignore[attr-defined]

@@ -26,7 +26,7 @@ from kafka.structs import OffsetAndMetadata
 from detectors.events import Fault
 from streams.live.decoders import decode_with
 from streams.live.log import Entry, Headers
-from streams.live.names import DECODER_HEADER, ORDER_HEADER, REDRIVE_HEADER, REJECTS, SOURCES, topic_name
+from streams.live.names import DECODER_HEADER, FOLLOWS_HEADER, ORDER_HEADER, REDRIVE_HEADER, REJECTS, SOURCES, topic_name
 from streams.live.reading import Extent, Reader, header
 from streams.live.reject_shelf import Coordinates, RejectShelf, Shelved
 from streams.live.rejects import LiveReject, entry_of
@@ -183,11 +183,14 @@ class Redrive:
         return event if isinstance(event, Fault) else None
 
     def _headers(self, at: Coordinates, headers: Headers) -> Headers:
-        """The original's, without its place in the old order. A number is given where the partition is ordered by numbers:
-        the last one, so that the record is neither put before others nor makes those behind it wait."""
+        """The original's, without its place in the old order.
+
+        Where the partition is ordered by numbers the record gets the last one: without a number it would stand behind all
+        that ever come, and hold up whatever follows it in its topic.
+        """
         order = self._order_now(at.topic, at.partition)
         place = ((ORDER_HEADER, order),) if order is not None else ()
-        return (*_without(headers, ORDER_HEADER, REDRIVE_HEADER), *place, (REDRIVE_HEADER, str(at).encode()))
+        return (*_without(headers, ORDER_HEADER, FOLLOWS_HEADER, REDRIVE_HEADER), *place, (REDRIVE_HEADER, str(at).encode()))
 
     def _order_now(self, topic: str, partition: int) -> bytes | None:
         place = (topic, partition)

@@ -16,9 +16,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-import fsspec  # type: ignore[import-untyped]
+import fsspec
 import zstandard
-from fsspec.core import url_to_fs  # type: ignore[import-untyped]
+from fsspec.core import url_to_fs
 
 from streams.live.checkpoint import CheckpointFile
 from streams.live.state_errors import StateError

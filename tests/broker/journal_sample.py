@@ -89,14 +89,18 @@ def produce_pages(
     produce(bootstrap, f"{prefix}journal", [Entry(None, encode_page(page)) for page in some], book, timestamps_ms)
 
 
-def publish_live(bootstrap: str, prefix: str, some: Sequence[Page], book: int = 0) -> list[Said]:
-    """Publish what a worker would have said to these pages."""
+def fold_of(some: Sequence[Page], book: int = 0) -> list[Said]:
+    """What follows from these pages, under the shipped settings."""
     configuration = load_settings(None).engine
     fold = BookFold(book, configuration, generation_of(ENGINE_VERSION, configuration))
-    said = [message for offset, page in enumerate(some) for message in fold.fold(offset, page)]
+    return [message for offset, page in enumerate(some) for message in fold.fold(offset, page)]
+
+
+def publish_live(bootstrap: str, prefix: str, some: Sequence[Page], book: int = 0) -> None:
+    """Publish what a worker would have said to these pages."""
+    said = fold_of(some, book)
     for topic in ("alerts", "loan-risk", "rejects"):
         produce(bootstrap, prefix + topic, [message.entry for message in said if message.topic == topic], book)
-    return said
 
 
 def messages(bootstrap: str, topic: str, partition: int = 0) -> list[Stored]:

@@ -173,7 +173,7 @@ class LiveRun:
         """Until so many alerts stand in the topic; fails at once when the worker ends."""
 
         def done() -> bool:
-            assert worker is None or worker.is_running, worker.log.read_text(encoding="utf-8")[-3000:]
+            assert worker is None or worker.is_running, worker.said()[-3000:]
             return self.end(ALERTS) >= count
 
         wait_until(done, f"{count} alerts (there are {self.end(ALERTS)})", deadline_s)
@@ -184,6 +184,7 @@ class Worker:
 
     def __init__(self, arguments: list[str], log: Path, fault: str) -> None:
         self.log = log
+        self.begin = log.stat().st_size if log.exists() else 0
         environment = {**os.environ, "FUNDTRAIL_FAULT": fault, "PYTHONPATH": str(REPOSITORY)}
         with log.open("ab") as output:
             self.process = subprocess.Popen([*FUNDTRAIL, *arguments], stdout=output, stderr=output, env=environment)
@@ -207,13 +208,17 @@ class Worker:
         """Its exit code, once it ends by itself."""
         return self.process.wait(deadline_s)
 
+    def said(self) -> str:
+        """What it has logged."""
+        return self.log.read_bytes()[self.begin :].decode()
+
     @property
     def address(self) -> str:
         """Where it serves metrics."""
         said: list[str] = []
 
         def told() -> bool:
-            said[:] = [word for word in self.log.read_text(encoding="utf-8").split() if word.startswith("http://")]
+            said[:] = [word for word in self.said().split() if word.startswith("http://")]
             return bool(said)
 
         wait_until(told, "metrics address in the log", 30)

@@ -124,7 +124,7 @@ def test_two_workers_hand_the_work_over_and_one_that_was_paused_too_long_ends(li
         live.until_alerts(20)
         owner.process.send_signal(18)  # SIGCONT
         assert owner.ends() == 1
-        assert "start it again" in owner.log.read_text(encoding="utf-8")
+        assert "start it again" in owner.said()
         third = live.start(state="third")
         try:
             live.until_alerts(len(large_bank.alerts), other)
@@ -162,7 +162,7 @@ def _read_with_librdkafka(bootstrap: str, topic: str, count: int) -> list[bytes]
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "somebody-else", "enable.auto.commit": False})
     consumer.assign([TopicPartition(topic, 0, 0)])
     try:
-        return [message.value() for message in consumer.consume(count, timeout=30)]
+        return [message.value() or b"" for message in consumer.consume(count, timeout=30)]
     finally:
         consumer.close()
 
@@ -197,3 +197,25 @@ def test_a_broker_that_stops_and_dies_is_waited_for(own_broker: Broker, bank: Ba
         wait_until(lambda: _caught_up(worker), "end of the journal")
     live.assert_alerts(bank.alerts)
     live.close()
+
+
+def test_a_lost_state_comes_back_from_what_was_published_and_a_damaged_snapshot_is_passed_over(
+    live: LiveRun, bank: Bank
+) -> None:
+    shelf = live.folder / "published"
+    live.load(bank.source)
+    settings = live.settings(publish=shelf, checkpoint_ms=300)
+    with live.running(settings=settings) as worker:
+        live.until_alerts(len(bank.alerts) - 2, worker)
+        wait_until(lambda: len(list(shelf.glob("**/*.zst"))) >= 2, "two published snapshots")
+        worker.kill()
+        newest = max(shelf.glob("**/*.zst"), key=lambda path: path.name)
+        newest.write_bytes(newest.read_bytes()[:-100])
+        shutil.rmtree(live.folder / "state")
+        with live.running(settings=settings) as second:
+            live.until_alerts(len(bank.alerts), second)
+            wait_until(lambda: _caught_up(second), "end of the journal")
+            said = second.said()
+    assert newest.name in said and "the snapshot before it is taken" in said
+    assert "begins from the published snapshot" in said
+    live.assert_alerts(bank.alerts)

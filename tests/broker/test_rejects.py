@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,11 @@ from streams.live.connection import connection_of, consumer_of, producer_of
 from streams.live.log import Entry, Stored
 from streams.live.reading import reader_of
 from streams.live.redrive import REDRIVE_GROUP, Planned, Redrive, Redriven
-from streams.live.reject_shelf import Coordinates, RejectShelf, Selection
+from streams.live.reject_shelf import RejectShelf, Selection
 from streams.live.rejects import LiveReject, entry_of, live_reject
 from streams.settings import load_settings
-from tests.broker.journal_sample import make_topics, messages, produce, settings_file
+from tests.broker.journal_sample import feed, fold_of, in_order, make_topics, messages, pages, produce, settings_file
+from tests.broker.live_run import LiveRun, wait_until
 from tests.broker.shared import Reached
 from tests.unit.feed_sample import jsonl, transfer, write
 
@@ -170,12 +170,13 @@ def test_a_redrive_sends_the_originals_in_order_to_their_partitions_once(bank: B
 
 
 def test_an_old_order_number_does_not_put_a_redriven_record_before_others(bank: Bank) -> None:
-    bank.reject(good(1), headers=(("fundtrail-order", b"5"),))
+    bank.reject(good(1), headers=(("fundtrail-order", b"5"), ("fundtrail-follows", b"4")))
     unordered = bank.reject(good(2), 1, headers=(("fundtrail-order", b"6"),))
     produce(bank.bootstrap, bank.prefix + TRANSACTIONS, [Entry(None, good(9), (("fundtrail-order", b"900"),))], 0)
     produce(bank.bootstrap, bank.prefix + TRANSACTIONS, [Entry(None, good(8))], 1)
     assert bank.say("redrive")[0] == DONE
     assert header(bank.source(0)[-1], "fundtrail-order") == b"900", "behind what stands there, in the same kind of order"
+    assert header(bank.source(0)[-1], "fundtrail-follows") is None, "its old predecessor is long gone"
     assert header(bank.source(1)[-1], "fundtrail-order") is None
     assert bank.redriven(1)[0][0] == unordered.coordinates
 
@@ -276,12 +277,27 @@ def test_a_mark_keeps_the_whole_reject_and_survives_a_repetition_of_it(bank: Ban
     assert "1 were redriven before" in bank.say("redrive")[1]
 
 
-def test_the_shelf_holds_what_it_was_given(tmp_path: Path) -> None:
-    with RejectShelf() as shelf:
-        reject = live_reject(TRANSACTIONS, 0, 3, "intake", FAULT, b"x" * 10)
-        shelf.put(0, 5, entry_of(reject).value)
-        shelf.put(0, 6, b"no reject")
-        (item,) = shelf.selected(Selection(coordinates=frozenset({Coordinates(TRANSACTIONS, 0, 3)})))
-        assert shelf.whole(item) == reject
-        assert (shelf.messages, shelf.foreign) == (2, 1)
-        assert reject.original_sha256 == hashlib.sha256(b"x" * 10).hexdigest()
+def test_a_mended_record_gives_the_alerts_it_would_have_given_at_once(broker: Reached, prefix: str, tmp_path: Path) -> None:
+    """Through real workers: a broken record, its reject, the mended one, the alert."""
+    records = in_order(feed(tmp_path / "in"))
+    telling = next(record for record in reversed(records) if b"SECURITIES_TRANSFER" in record.value)
+    good_order = [*(record for record in records if record is not telling), telling]
+    broken = [*good_order[:-1], telling._replace(value=telling.value.replace(b"900000,", b"900000.5,"))]
+    assert broken[-1] != telling
+    run = LiveRun(broker.bootstrap, prefix, tmp_path / "live")
+    run.send((record.topic, record.value) for record in broken)
+    expected = [said.entry.value for said in fold_of(pages(good_order)) if said.topic == "alerts"]
+    reach = ("--bootstrap", broker.bootstrap, "--prefix", prefix)
+    with run.running() as worker:
+        wait_until(lambda: any(key.startswith(telling.topic) for key in run.rejects()), "the reject")
+        mended = RUNNER.invoke(app, ["rejects", "list", "--stage", "intake", "--json", *reach]).stdout.replace(
+            "900000.5", "900000"
+        )
+        write(tmp_path / "mended.jsonl", mended.encode())
+        before = run.alerts()
+        assert len(before) < len(expected)
+        done = RUNNER.invoke(app, ["rejects", "redrive", "--from", str(tmp_path / "mended.jsonl"), *reach])
+        assert (done.exit_code, done.stdout.strip()) == (DONE, "1 redriven")
+        run.until_alerts(len(expected), worker)
+    assert run.alerts() == expected
+    run.close()

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
 import sqlite3
-import subprocess
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -14,10 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from detectors.accounts import Account
 from detectors.engine import Engine
-from detectors.lots import Transfer
-from detectors.rows import ENTANGLED, PLAIN, WITH_HISTORY, kind_of, pack, unpack
+from detectors.rows import WITH_HISTORY, kind_of
 from streams.live import checkpoint, tables
 from streams.live.checkpoint import (
     Checkpointer,
@@ -29,7 +24,7 @@ from streams.live.checkpoint import (
     Saved,
     UnreachableState,
 )
-from streams.live.child import Child, ChildFailed
+from streams.live.child import Child
 from streams.live.fold import BookFold
 from streams.live.state_lock import StateLock
 from tests.scenarios.folding import SHIPPED
@@ -118,6 +113,9 @@ def test_what_a_killed_child_should_have_written_is_in_the_next_checkpoint(path:
     fold_on(fold, 200)
     file.save(fold)
     fold_on(fold, 200)
+    checkpointer.begin(fold)
+    checkpointer.stop()
+    assert not checkpointer.running
     checkpointer.begin(fold)
     assert checkpointer._child is not None
     checkpointer._child.kill()
@@ -303,62 +301,6 @@ def test_where_no_process_can_be_forked_the_next_checkpoint_has_it_all(path: Pat
     assert same(load(path), fold)
 
 
-# --- the child ----------------------------------------------------------------------------------------------------------
-
-
-def test_a_childs_exception_is_told_to_its_parent() -> None:
-    def fail() -> bytes:
-        raise RuntimeError("the disk is on fire")
-
-    with pytest.raises(ChildFailed, match="RuntimeError: the disk is on fire"):
-        Child(fail).wait()
-
-
-def test_a_child_that_ends_without_a_word_has_failed() -> None:
-    with pytest.raises(ChildFailed, match="ended with status 3"):
-        Child(lambda: os._exit(3)).wait()  # type: ignore[arg-type, return-value]
-
-
-def test_a_child_keeps_no_socket_of_its_parents() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        descriptor = listening.fileno()
-
-        def is_open() -> bytes:
-            try:
-                os.fstat(descriptor)
-            except OSError:
-                return b"closed"
-            return b"open"
-
-        assert Child(is_open).wait() == b"closed"
-        assert listening.fileno() == descriptor
-
-
-def test_a_child_runs_no_exit_handler_and_leaves_interrupts_to_its_parent(tmp_path: Path) -> None:
-    program = """
-import atexit, os, signal, sys
-from streams.live.child import Child
-atexit.register(lambda: print("handler of", "parent" if os.getpid() == parent else "child"))
-parent = os.getpid()
-def work():
-    os.kill(os.getpid(), signal.SIGINT)
-    return b"lived"
-print(Child(work).wait().decode(), flush=True)
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.split("\n") == ["lived", "handler of parent", ""]
-
-
-def test_a_child_that_still_works_is_not_waited_for() -> None:
-    reader, writer = os.pipe()
-    child = Child(lambda: os.read(reader, 1), (reader,))
-    assert child.poll() is None
-    os.write(writer, b"x")
-    assert child.wait() == b"x"
-    os.close(reader)
-    os.close(writer)
-
-
 def test_without_fork_the_fold_waits_for_its_checkpoint(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "CAN_FORK", False)
     fold = new_fold()
@@ -371,66 +313,6 @@ def test_without_fork_the_fold_waits_for_its_checkpoint(path: Path, monkeypatch:
     assert saved.fork_pause_ms >= saved.seconds * 1000.0
     file.close()
     assert same(load(path), fold)
-
-
-# --- rows ---------------------------------------------------------------------------------------------------------------
-
-TYING = {"holdings", "claims", "gain"}
-DERIVED = {"legs_awaited", "noted"}
-
-
-def filled_account() -> Account:
-    """Every field of an account that a row holds, different from its default."""
-    account = Account("a", "CNY", "OTHER_BANK", False)
-    for number, name in enumerate(sorted(set(Account.__slots__) - TYING - DERIVED), start=3):
-        before = getattr(account, name)
-        if type(before) is int:
-            setattr(account, name, 1_000 + number)
-        elif type(before) is bool:
-            setattr(account, name, not before)
-    account.customer_id, account.party_id, account.kind = "C", "P", "BASIC"
-    account.payees = {"y": 7_000, "x": 6_000}
-    transfer = Transfer(5, "t5", 1_000, "a", "x", 70, "CNY", "OTHER")
-    transfer.payer_after_minor, transfer.payee_after_minor, transfer.undone_minor, transfer.loan_numbers = 3, 4, 2, (8, 9)
-    account.history = [transfer]
-    return account
-
-
-def fields(account: Account) -> dict[str, object]:
-    shown = {name: getattr(account, name) for name in Account.__slots__}
-    if account.history is not None:
-        shown["history"] = [[getattr(transfer, name) for name in Transfer.__slots__] for transfer in account.history]
-    return shown
-
-
-@pytest.mark.parametrize("account", [filled_account(), Account("a", "CNY", "HELD", False), Account("a", "CNY", "~CASH", True)])
-def test_a_row_holds_every_field_of_a_plain_account(account: Account) -> None:
-    found = unpack("CNY", "a", pack(account), {})
-    assert fields(found) == fields(account)
-    assert list(found.payees or ()) == list(account.payees or ())
-
-
-def test_a_transfer_that_others_hold_too_is_the_same_one_in_a_thawed_account() -> None:
-    account = filled_account()
-    assert account.history is not None
-    (transfer,) = account.history
-    found = unpack("CNY", "a", pack(account), {5: transfer})
-    assert found.history is not None
-    assert found.history[0] is transfer
-
-
-def test_an_account_is_entangled_as_long_as_something_in_it_is_shared() -> None:
-    account = Account("a", "CNY", "HELD", False)
-    transfer = Transfer(5, "t5", 1_000, "a", "x", 70, "CNY", "OTHER")
-    assert kind_of(account) == PLAIN
-    account.history = [transfer]
-    assert kind_of(account) == WITH_HISTORY
-    transfer.landings = [[]]
-    assert kind_of(account) == ENTANGLED
-    transfer.landings, transfer.undone_by = None, [transfer]
-    assert kind_of(account) == ENTANGLED
-    account.history, account.holdings = None, [None]
-    assert kind_of(account) == ENTANGLED
 
 
 def test_the_row_of_an_ordinary_account_takes_far_less_than_600_bytes(path: Path) -> None:

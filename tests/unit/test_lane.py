@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from streams.live.lane import Lane, SourceRecord, source_record
@@ -15,15 +16,11 @@ A, B = "loan-disbursements", "account-transactions"
 
 
 def lane(**changes: int) -> Lane:
-    return Lane({A: -1, B: -1}, IntakeSettings(**{**_plain(SETTINGS), **changes}))
-
-
-def _plain(settings: IntakeSettings) -> dict[str, int | str]:
-    return {name: getattr(settings, name) for name in settings.__struct_fields__}
+    return Lane({A: -1, B: -1}, msgspec.structs.replace(SETTINGS, **changes))
 
 
 def record(topic: str, offset: int, order: int, *, at: int = 0, follows: int | None = None, size: int = 10) -> SourceRecord:
-    return SourceRecord(order, follows, topic, offset, b"x" * size, 0, None, (), at)
+    return SourceRecord(order, None if follows is None else order, follows, topic, offset, b"x" * size, 0, None, (), at)
 
 
 def went(lane: Lane, now_ms: int, *at_end: str) -> list[int]:
@@ -83,6 +80,14 @@ def test_a_next_owner_who_knows_the_last_number_waits_for_the_next() -> None:
     assert went(merged, 500, A, B) == [41, 42, 43]
 
 
+def test_a_record_without_a_number_does_not_loosen_the_order_of_the_others() -> None:
+    merged = lane()
+    merged.offer(A, [record(A, 0, 0, follows=-1), record(A, 1, 1_790_000_000_000)])
+    assert went(merged, 25, B) == [0, 1_790_000_000_000]
+    merged.offer(A, [record(A, 2, 2, follows=1)])
+    assert went(merged, 900, B) == []  # 1 is still missing
+
+
 def test_what_was_taken_before_is_a_duplicate() -> None:
     merged = lane()
     merged.offer(A, [record(A, 0, 1), record(A, 1, 2)])
@@ -109,7 +114,8 @@ def test_any_cutting_of_two_topics_gives_the_one_order(seed: int) -> None:
     for order, topic in enumerate(topics):
         queues[topic].append(record(topic, offsets[topic], order, follows=order - 1))
         offsets[topic] += 1
-    merged, found, now_ms = lane(), [], 0
+    merged, now_ms = lane(), 0
+    found: list[int] = []
     while len(found) < 200:
         topic = chance.choice((A, B))
         count = chance.randrange(8)
