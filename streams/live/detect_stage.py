@@ -53,6 +53,7 @@ class DetectStage:
         self.consumer: BatchConsumer | None = None
         self.books: dict[int, BookAtWork] = {}
         self.latency = Latency()
+        self.opening: dict[int, CheckpointFile] = {}  # taken by an assignment that may be overtaken before it has the state
         self.assigning = asyncio.Lock()  # an assignment that has been overtaken is done with before the next
         self.folding = ThreadPoolExecutor(1, "fold")  # beside the event loop, so that fetches and pages are not kept waiting
 
@@ -63,7 +64,7 @@ class DetectStage:
         assert self.consumer is not None
         async with self.assigning:
             ours = {tp.partition for tp in committed}
-            for book in set(self.books) - ours:
+            for book in sorted({*self.books, *self.opening} - ours):
                 await self._give_up(book)
             begins = await self.consumer.earliest_offsets(*committed) if committed else {}
             for tp in committed:
@@ -138,10 +139,12 @@ class DetectStage:
         book = tp.partition
         at_work = self.books.get(book)
         if at_work is None:
-            file = CheckpointFile(Path(self.settings.detect.state_dir) / f"book-{book}.sqlite", self.generation)
+            path = Path(self.settings.detect.state_dir) / f"book-{book}.sqlite"
+            file = self.opening.setdefault(book, CheckpointFile(path, self.generation))
             fold = await asyncio.get_running_loop().run_in_executor(self.folding, self._open, file, book)
             detect = Detect(fold, self.log, {}, self.fault_points)
             at_work = self.books[book] = BookAtWork(detect, file, self.settings.detect)
+            del self.opening[book]
         fold = at_work.detect.fold
         if fold.next_offset < begin:
             raise Trimmed(
@@ -157,4 +160,10 @@ class DetectStage:
         return open_fold(file, layout, self.configuration, settings, new_generation=self.new_generation)
 
     async def _give_up(self, book: int) -> None:
-        await self.books.pop(book).close()
+        """Let its file go; when this is cut short, the next assignment does it."""
+        if book in self.books:
+            await self.books[book].close()
+            del self.books[book]
+        if book in self.opening:
+            await asyncio.get_running_loop().run_in_executor(self.folding, self.opening[book].close)
+            del self.opening[book]

@@ -32,8 +32,7 @@ class Checkers:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.model = Model(world.configuration)
-        self.refused: dict[Source, None] = {}  # by intake, and acknowledged
+        self.model = Model(world.configuration, world.partitions.begin)
         self.rejects: dict[bytes, bytes] = {}  # key -> value
         self.published: dict[str, dict[int, list[bool]]] = {ALERTS: {}, LOAN_RISK: {}}  # place -> was each copy a zombie's?
         self.durable: Counter[tuple[int, int]] = Counter()  # (worker number, book) -> the furthest checkpoint on its disk
@@ -48,7 +47,7 @@ class Checkers:
         """A message more stands in the log."""
         self.world.trace(writer.name if writer else "source", "writes", topic, partition, message.offset)
         if topic == JOURNAL:
-            self._page(message)
+            self._page(message, writer)
         elif topic in self.published:
             assert writer is not None
             self._output(topic, message, writer)
@@ -58,10 +57,7 @@ class Checkers:
     def intake_committed(self, group: str, offsets: Mapping[TP, int], member: Any) -> None:
         """Everything before a committed source offset stands in the journal or in the rejects."""
         for tp, offset in offsets.items():
-            for before in range(self.world.partitions.begin(*tp), offset):
-                self._demand_known(
-                    (tp.topic, tp.partition, before), f"{member.name} commits {tp.topic}/{tp.partition} {offset}"
-                )
+            self._demand_known(tp.topic, tp.partition, offset, f"{member.name} commits {tp.topic}/{tp.partition} {offset}")
 
     def detect_committed(self, group: str, offsets: Mapping[TP, int], member: Any) -> None:
         """A committed journal offset was reached by a checkpoint on the disk of whoever commits it."""
@@ -86,22 +82,21 @@ class Checkers:
         for at_work in worker.detect.books.values():
             for source, upto in at_work.detect.fold.watermarks.items():
                 topic, _, number = source.partition("/")
-                for offset in range(self.world.partitions.begin(topic, int(number)), upto + 1):
-                    self._demand_known((topic, int(number), offset), f"{worker.name}'s watermark of {source} is {upto}")
+                self._demand_known(topic, int(number), upto + 1, f"{worker.name}'s watermark of {source} is {upto}")
 
     def _has(self, topic: str, place: int) -> bool:
         return place in self.published[topic]
 
-    def _demand_known(self, source: Source, when: str) -> None:
-        if source not in self.model.seen and source not in self.refused:
-            raise Violation(f"{when}, but {'/'.join(map(str, source))} is neither in the journal nor rejected")
+    def _demand_known(self, topic: str, partition: int, before: int, when: str) -> None:
+        unknown = self.model.first_unknown(topic, partition)
+        if unknown < before:
+            raise Violation(f"{when}, but {topic}/{partition}/{unknown} is neither in the journal nor rejected")
 
-    def _page(self, message: Stored) -> None:
-        known = len(self.model.seen)
-        self.model.read(message.offset, message.value)
-        for topic, number, offset in list(self.model.seen)[known:]:
-            for before in range(self.world.partitions.begin(topic, number), offset):
-                self._demand_known((topic, number, before), f"journal page {message.offset} brings {topic}/{number}/{offset}")
+    def _page(self, message: Stored, writer: Worker | None) -> None:
+        ahead = self.model.counts["ahead"]
+        page = self.model.read(message.offset, message.value)
+        if writer is not None and self.model.counts["ahead"] > ahead:
+            raise Violation(f"{writer.name}'s page {message.offset} leaves out records before its own: {page.spans}")
 
     def _output(self, topic: str, message: Stored, writer: Worker) -> None:
         position = Position.parse(dict(message.headers)[POSITION_HEADER])
@@ -132,7 +127,7 @@ class Checkers:
             raise Violation(f"two different rejects of {message.key!r}")
         source = (reject.topic, reject.partition, reject.offset)
         if reject.stage == "intake":
-            self.refused[source] = None
+            self.model.refused[source] = None
 
     # --- liveness -----------------------------------------------------------------------------------------------------
 
@@ -155,11 +150,11 @@ class Checkers:
     def _inputs_accounted(self) -> None:
         for source, value in self.world.inputs().items():
             is_fault = isinstance(decode(source[0], value), Fault)
-            if (source in self.refused) != is_fault or (source in self.model.seen) == is_fault:
+            if (source in self.model.refused) != is_fault or (source in self.model.seen) == is_fault:
                 raise Violation(f"{source} should be {'rejected by intake' if is_fault else 'in the journal'} and is not")
 
     def _rejects_complete(self) -> None:
-        expected = {*self.refused, *self.model.rejected}
+        expected = {*self.model.refused, *self.model.rejected}
         keys = {f"{topic}/{partition}/{offset}".encode() for topic, partition, offset in expected}
         if keys != set(self.rejects):
             raise Violation(f"rejects that are missing or too many: {sorted(keys ^ set(self.rejects))}")
@@ -197,7 +192,7 @@ class Checkers:
         for number in range(self.world.plan.lanes):
             parts = self.world.partitions
             lane = {topic: parts.of(topic, number)[parts.begin(topic, number) :] for topic in SOURCES}
-            expected = [place for place in merged(lane) if (place[0], number, place[1]) not in self.refused]
+            expected = [place for place in merged(lane) if (place[0], number, place[1]) not in self.model.refused]
             found = [(topic, offset) for topic, partition, offset in self.model.seen if partition == number]
             if found != expected:
                 at = next(index for index, pair in enumerate(zip(found, expected, strict=True)) if pair[0] != pair[1])

@@ -53,6 +53,9 @@ class Process:
             task.abandon()
         self.tasks.clear()
 
+    def on_worked(self) -> None:
+        """Work beside the loop is done."""
+
     def on_death(self, why: BaseException) -> None:
         """For those who keep account."""
 
@@ -238,6 +241,7 @@ class VirtualLoop:
             if not done.cancelled():
                 done.set_exception(error)
         else:
+            process.on_worked()
             if not done.cancelled():
                 done.set_result(result)
 

@@ -6,6 +6,7 @@ The model knows nothing of spans, watermarks, checkpoints or positions already p
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -31,10 +32,17 @@ class Due(NamedTuple):
 
 
 class Model:
-    """One book, as its journal says."""
+    """One book, as its journal says.
 
-    def __init__(self, configuration: Configuration) -> None:
+    Args:
+        begins: where each source partition begins; what stood before is gone.
+    """
+
+    def __init__(self, configuration: Configuration, begins: Callable[[str, int], int]) -> None:
         self.engine = Engine(configuration)
+        self.begins = begins
+        self.refused: dict[Source, None] = {}  # by intake, and stored
+        self.known: dict[tuple[str, int], int] = {}  # the first offset that is neither in the journal nor refused
         self.seen: dict[Source, None] = {}  # in the order of their first appearance
         self.due: dict[str, list[Due]] = {ALERTS: [], LOAN_RISK: []}
         self.place: dict[str, dict[Position, int]] = {ALERTS: {}, LOAN_RISK: {}}
@@ -54,9 +62,20 @@ class Model:
             self._due(Position(offset, len(page.records), 0), self.engine.apply(tick))
         return page
 
+    def first_unknown(self, topic: str, partition: int) -> int:
+        """The first offset of a source partition that is neither in the journal nor refused."""
+        offset = self.known.get((topic, partition)) or self.begins(topic, partition)
+        while (topic, partition, offset) in self.seen or (topic, partition, offset) in self.refused:
+            offset += 1
+        self.known[topic, partition] = offset
+        return offset
+
     def _record(self, position: Position, source: Source, value: bytes) -> None:
         if source in self.seen:
             self.counts["repeated"] += 1
+            return
+        if self.first_unknown(*source[:2]) < source[2]:
+            self.counts["ahead"] += 1
             return
         self.seen[source] = None
         event = decode(source[0], value)

@@ -23,12 +23,13 @@ from tests.simulation.broker import Group, Mail
 from tests.simulation.loop import Killed, Process, Task
 
 if TYPE_CHECKING:
+    from tests.simulation.machine import CheckpointChild, StateFile
     from tests.simulation.world import World
 
 BATCHES_QUEUED_MAX = 4
 COMMIT_MS = 60
-FETCH_EVERY_MS = 10
-FETCH_IDLE_MS = 25
+FETCH_EVERY_MS = 20
+FETCH_IDLE_MS = 40
 
 
 class SendFailed(Exception):
@@ -348,8 +349,10 @@ class Worker(Process):
         self.life = life
         self.state_dir: Path = world.state_dir(number)
         self.log = WorkerLog(world, self)
-        self.files_under_way: list[tuple[Path, Path]] = []
-        detect_settings = msgspec.structs.replace(world.settings.detect, state_dir=str(self.state_dir))
+        self.files: list[StateFile] = []
+        self.children: list[CheckpointChild] = []
+        url = str(world.folder / "published") if world.plan.publishes else ""
+        detect_settings = msgspec.structs.replace(world.settings.detect, state_dir=str(self.state_dir), publish_url=url)
         settings = msgspec.structs.replace(world.settings, detect=detect_settings)
         points, self.guard = KillingPoints(world, self), PauseGuard(settings.kafka.session_timeout_ms)
         clock_ms = lambda: world.loop.now_ms  # noqa: E731
@@ -375,9 +378,17 @@ class Worker(Process):
             await member.force_commit()  # type: ignore[misc]
         raise Killed("stopped")
 
+    def on_worked(self) -> None:
+        """Pages have been folded."""
+        self.world.checkers.folded(self)
+
     def on_death(self, why: BaseException) -> None:
         """The world goes on without it."""
         self.log.settle()
+        for child in self.children:
+            child.settle()
+        for file in self.files:
+            file.close()
         self.world.died(self, why)
 
     @property

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
-from unittest import mock
 
-import msgspec
 from faust.types import TP
 
 from detectors.engine import ENGINE_VERSION
-from streams.live import checkpoint, detect_stage, intake_stage, pause_guard
-from streams.live.child import ChildFailed
+from detectors.events import Fault
+from streams.codec import decode
 from streams.live.fold import generation_of
-from streams.live.log import Stored
-from streams.live.names import JOURNAL, ORDER_HEADER, SOURCES
+from streams.live.journal import PAGE_VERSION, Page, Record, Span, encode_page
+from streams.live.log import Entry, Stored
+from streams.live.names import ALERTS, JOURNAL, LOAN_RISK, ORDER_HEADER, SOURCES
 from streams.live.pause_guard import PausedTooLong
 from streams.live_settings import DetectSettings, IntakeSettings, KafkaSettings, LiveSettings
 from tests.scenarios.folding import SHIPPED
@@ -28,6 +25,7 @@ from tests.simulation.broker import Group, Partitions
 from tests.simulation.checkers import Checkers, Violation
 from tests.simulation.faults import Plan, Weather, plan_of
 from tests.simulation.loop import Killed, VirtualLoop
+from tests.simulation.machine import in_virtual_time
 from tests.simulation.model import Source
 from tests.simulation.story import Told, story_of
 from tests.simulation.worker import SendFailed, Worker
@@ -65,7 +63,7 @@ class World:
         self.backups: dict[int, list[bytes]] = {}
         self.deaths: Counter[str] = Counter()
         self.unproduced = 0
-        self.staged = 0
+        self.is_over = False
         self.journal_target: int | None = None
         self.is_done = False
 
@@ -80,6 +78,29 @@ class World:
         if not self.loop.run(lambda: self.is_done, deadline_us):
             raise Violation(f"still not quiet {QUIET_MS_MAX} ms after the last fault: {self._state()}")
         self.checkers.quiet()
+        if self.plan.refolds_at_the_end:
+            self._refold()
+
+    def _refold(self) -> None:
+        """A new worker without any state folds the whole journal, and has nothing to publish."""
+        self.is_over = True
+        for worker in self.alive():
+            worker.die(Killed("the end"))
+        shutil.rmtree(self.folder)
+        self.folder.mkdir()
+        said = {topic: len(self.partitions.of(topic, 0)) for topic in (ALERTS, LOAN_RISK)}
+        self._start(0)
+        journal = self.partitions.of(JOURNAL, 0)
+
+        def is_folded() -> bool:
+            books = self.workers[0].detect.books
+            return 0 in books and books[0].detect.fold.next_offset == len(journal) and not books[0].busy.locked()
+
+        if not self.loop.run(is_folded, self.loop.now_us + QUIET_MS_MAX * 1000):
+            raise Violation(f"the journal is not folded again within {QUIET_MS_MAX} ms: {self._state()}")
+        for topic, count in said.items():
+            if len(self.partitions.of(topic, 0)) != count:
+                raise Violation(f"folded again from its beginning, the journal gave {topic} something new")
 
     # --- what others ask ----------------------------------------------------------------------------------------------
 
@@ -182,7 +203,8 @@ class World:
         self.deaths[str(why) if isinstance(why, Killed) else type(why).__name__] += 1
         for member in worker.members:
             self.loop.after_ms(SESSION_MS, None, member.group.kick, member)
-        self.loop.after_ms(20 + self.random.random() * 300, None, self._start, worker.number)
+        if not self.is_over:
+            self.loop.after_ms(20 + self.random.random() * 300, None, self._start, worker.number)
 
     def saved(self, worker: Worker, path: Path, next_offset: int) -> None:
         """A checkpoint is on the disk."""
@@ -194,6 +216,8 @@ class World:
 
     def _brew(self) -> None:
         plan = self.plan
+        for _ in range(plan.strays):
+            self.loop.after_ms(self.random.random() * plan.faults_end_ms, None, self._stray)
         for gap_ms, act in (
             (plan.crash_gap_ms, self._crash), (plan.rebalance_gap_ms, self._rebalance), (plan.pause_gap_ms, self._pause),
             (400 if plan.isolations else 0, self._isolate),
@@ -255,6 +279,18 @@ class World:
             self.trace(member.name, "is put out of its group")
             member.group.kick(member)
 
+    def _stray(self) -> None:
+        """Somebody has set the group's offsets forward, an intake went on from there, and they were set back."""
+        topic, number = self.random.choice([(topic, number) for topic in SOURCES for number in range(self.plan.lanes)])
+        after = self.checkers.model.first_unknown(topic, number)
+        messages = self.partitions.of(topic, number)[after + 1 :]
+        sound = [m for m in messages if not isinstance(decode(topic, m.value), Fault)][:3]
+        if sound:
+            self.trace("a stray page of", topic, number, "behind", after)
+            span = Span(topic, number, after, sound[-1].offset)
+            page = Page(PAGE_VERSION, self.loop.now_ms, [span], [Record(0, m.offset, m.value) for m in sound])
+            self.partitions.store(JOURNAL, 0, [Entry(None, encode_page(page))])
+
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
@@ -276,94 +312,6 @@ class World:
         committed = {f"{tp.topic}/{tp.partition}": at for group in (self.intake_group, self.detect_group)
                      for tp, at in group.committed.items()}  # fmt: skip
         return f"ends {ends}, committed {committed}, alive {[worker.name for worker in self.alive()]}"
-
-
-class SimChild:
-    """A forked child that writes a checkpoint: what it sees is of the fork, when it is done the world decides."""
-
-    world: World  # set for the world that runs
-
-    def __init__(self, work: Callable[[], bytes], keep: Any = ()) -> None:
-        worker = self.world.loop.process
-        assert isinstance(worker, Worker)
-        self.worker = worker
-        self.report = b""
-        self.failed = ""
-        self.is_done = False
-        try:
-            self.report = work()
-        except Exception as error:
-            self.failed = f"{type(error).__name__}: {error}"
-        self.files = worker.files_under_way.pop() if worker.files_under_way else None
-        self.world.loop.after_ms(self.world.weather.random.random() * 60, None, self._finish)
-
-    def _finish(self) -> None:
-        is_lost = self.worker.is_dead and not self.world.weather.strikes(self.world.plan.orphan_share)
-        if self.files is not None and not is_lost:
-            os.replace(*self.files)
-            self.world.saved(self.worker, self.files[1], msgspec.msgpack.decode(self.report)[0])
-        self.is_done = True
-
-    def poll(self) -> bytes | None:
-        """As :class:`streams.live.child.Child` says."""
-        if not self.is_done:
-            return None
-        if self.failed:
-            raise ChildFailed(self.failed)
-        return self.report
-
-
-class SimFile(checkpoint.CheckpointFile):
-    """A checkpoint file that is written beside its place; :class:`SimChild` puts it there. The disk may be full."""
-
-    def save(self, fold: Any) -> checkpoint.Saved:
-        """As the product does, elsewhere."""
-        world, path = SimChild.world, self.path
-        worker = world.loop.process
-        assert isinstance(worker, Worker)
-        world.staged += 1
-        staged = path.with_suffix(f".{world.staged}")
-        if path.exists():
-            shutil.copyfile(path, staged)
-        if world.weather.strikes(world.plan.disk_full_share):
-            raise OSError(28, "No space left on device")
-        self.path = staged
-        try:
-            saved = super().save(fold)
-        finally:
-            self.path = path
-        worker.files_under_way.append((staged, path))
-        return saved
-
-
-class VirtualTime:
-    """The module ``time``, as far as stages use it."""
-
-    def __init__(self, loop: VirtualLoop) -> None:
-        self.loop = loop
-
-    def monotonic(self) -> float:
-        """Seconds."""
-        return self.loop.now_us / 1e6
-
-    def time_ns(self) -> int:
-        """Nanoseconds."""
-        return self.loop.now_us * 1000
-
-
-@contextmanager
-def in_virtual_time(world: World) -> Iterator[None]:
-    """The product's modules with the world's clock, disk and children."""
-    clock = VirtualTime(world.loop)
-    with ExitStack() as patches:
-        for module in (pause_guard, detect_stage, intake_stage):
-            patches.enter_context(mock.patch.object(module, "time", clock))
-        patches.enter_context(mock.patch.object(intake_stage, "IDLE_WAIT_S", 0.02))
-        patches.enter_context(mock.patch.object(detect_stage, "CheckpointFile", SimFile))
-        patches.enter_context(mock.patch.object(checkpoint, "Child", SimChild))
-        patches.enter_context(mock.patch.object(detect_stage.logger, "disabled", True))
-        SimChild.world = world
-        yield
 
 
 def simulate(seed: int, folder: Path, *, is_traced: bool = False, plan: Plan | None = None) -> World:
@@ -396,5 +344,5 @@ def _settings_of(plan: Plan) -> LiveSettings:
             tick_idle_ms=300 if plan.has_ticks else 3_600_000,
             tick_lag_ms_max=7 * 86_400_000,
         ),
-        detect=DetectSettings(checkpoint_interval_ms=plan.checkpoint_interval_ms),
+        detect=DetectSettings(checkpoint_interval_ms=plan.checkpoint_interval_ms, publish_interval_ms=200),
     )
