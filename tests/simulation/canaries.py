@@ -28,8 +28,8 @@ from streams.live.log import Log
 from streams.live.names import JOURNAL, OUTPUTS
 from tests.simulation.checkers import Violation
 from tests.simulation.faults import plan_of
-from tests.simulation.world import World, simulate
 from tests.simulation.worker import SimConsumer
+from tests.simulation.world import World, simulate
 
 CANARIES: dict[str, Callable[[], AbstractContextManager[Any]]] = {}
 """By the sentence that says what is wrong."""

@@ -16,7 +16,7 @@ from streams.live.journal import Position
 from streams.live.log import Stored
 from streams.live.names import ALERTS, JOURNAL, LOAN_RISK, POSITION_HEADER, REJECTS, SOURCES
 from streams.live.rejects import LiveReject
-from tests.simulation.model import Model, Source, merged
+from tests.simulation.model import Model, merged
 
 if TYPE_CHECKING:
     from tests.simulation.worker import Worker
