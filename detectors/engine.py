@@ -21,11 +21,12 @@ from detectors.alert import AlertBook, rfc3339
 from detectors.alert_record import Alert, LoanRisk
 from detectors.configuration import Configuration
 from detectors.detector import Context, Detector
+from detectors.dispositions import Outcomes, subject_of
 from detectors.events import AccountTransaction, Disposition, Event, Fault, ListEntry, LoanDisbursement, PartyLink
 from detectors.finding import Finding
 from detectors.legs import Key, Legs
 from detectors.lending import RETIRE, Lending
-from detectors.loans import Loan, Passage
+from detectors.loans import LOAN_ITSELF, Loan, Passage
 from detectors.lots import Origin, Transfer
 from detectors.parties import Parties
 from detectors.places import Places
@@ -38,7 +39,7 @@ from detectors.typologies import TYPOLOGIES
 ENGINE_VERSION = "1"
 """Changes whenever the same events may lead to other outputs; a checkpoint of another version is not folded on."""
 
-SNAPSHOT_VERSION = 2
+SNAPSHOT_VERSION = 3
 SWEEP_MS = 60_000
 """How often, in event time, the fold looks for what is due or old."""
 
@@ -65,8 +66,8 @@ class Engine:
     """
 
     state: ClassVar[frozenset[str]] = frozenset({
-        "alert_book", "counts", "legs", "lending", "loan_of_alert", "next_sweep_ms", "parties", "places", "reversal_legs",
-        "reversible", "seen", "tracer", "unowned", "watermark_ms",
+        "alert_book", "counts", "legs", "lending", "loan_of_alert", "next_sweep_ms", "outcomes", "parties", "places",
+        "reversal_legs", "reversible", "seen", "tracer", "unowned", "watermark_ms",
     })  # fmt: skip
     """What a snapshot holds; all else is made from it and the configuration."""
     is_one_of_many: ClassVar[bool] = False
@@ -84,6 +85,7 @@ class Engine:
         self.lending = Lending(configuration, self.tracer)
         self.alert_book = AlertBook(configuration.alerts, configuration.digest())
         self.loan_of_alert: dict[str, Loan] = {}
+        self.outcomes = Outcomes(configuration.dispositions)
         self.seen: Recent[int] = Recent(fold.seen_ids_max)
         self.reversible: Recent[Transfer] = Recent(fold.reversible_max)
         self.unowned: dict[int, list[Passage]] = {}  # by transfer: passages to accounts whose owner the other leg may tell
@@ -115,7 +117,7 @@ class Engine:
             return refused
         outputs = Outputs()
         self._advance(event_time_ms, outputs)
-        fault = self._fault_of(event)  # asked again: what it speaks of may have been retired just now
+        fault = self._fault_of(event, event_time_ms)  # asked again: what it speaks of may have been retired just now
         if fault is not None:
             outputs.status, outputs.fault = "rejected", fault
             return outputs
@@ -131,7 +133,7 @@ class Engine:
         elif isinstance(event, PartyLink):
             self.parties.link(event)
         elif isinstance(event, Disposition):
-            self._dispose(event, outputs)
+            self._dispose(event, event_time_ms, outputs)
         return outputs
 
     def _transact(self, txn: AccountTransaction, event_time_ms: int, outputs: Outputs) -> None:
@@ -268,17 +270,32 @@ class Engine:
             days, stream = self.configuration.fold.time_leap_days_max, rfc3339(self.watermark_ms)
             reason = f"{event.event_time.isoformat()} is more than {days} days ahead of the stream ({stream})"
             return Outputs("rejected", Fault("event_time", reason))
-        fault = self._fault_of(event)
+        fault = self._fault_of(event, event_time_ms)
+        if fault is None and isinstance(event, Disposition) and self.outcomes.repeats(event):
+            self.counts["duplicates"] += 1
+            return Outputs("duplicate")
         return Outputs("rejected", fault) if fault is not None else None
 
-    def _fault_of(self, event: Event) -> Fault | None:
+    def _fault_of(self, event: Event, event_time_ms: int) -> Fault | None:
         """Why a record cannot be applied to what is known by its time."""
         if type(event) is AccountTransaction:  # nearly all of them: nothing to ask
             return None
         if isinstance(event, LoanDisbursement):
             return self.lending.fault_of(event)
-        if isinstance(event, Disposition) and event.alert_id not in self.loan_of_alert:
-            return Fault("alert_id", f"{event.alert_id!r} is no alert of a loan that is followed")
+        if isinstance(event, Disposition):
+            return self.outcomes.fault_of(event, event_time_ms, self._since_ms(event))
+        return None
+
+    def _since_ms(self, event: Disposition) -> int | None:
+        """When what an outcome speaks of came up; None when it is not known (any more)."""
+        if event.alert_id is not None:
+            loan = self.loan_of_alert.get(event.alert_id)
+            return (
+                next((said.said_ms for said in loan.alerts.values() if said.alert_id == event.alert_id), None) if loan else None
+            )
+        if event.loan_id is not None:
+            loan = self.lending.loans.get(event.loan_id)
+            return loan.paid_ms if loan is not None else None
         return None
 
     def _advance(self, event_time_ms: int, outputs: Outputs) -> None:
@@ -415,10 +432,20 @@ class Engine:
 
     # --- risk states ------------------------------------------------------------------------------------------------
 
-    def _dispose(self, event: Disposition, outputs: Outputs) -> None:
-        loan = self.loan_of_alert[event.alert_id]
-        loan.outcomes[event.alert_id] = event.outcome
-        self._restate(loan, outputs)
+    def _dispose(self, event: Disposition, event_time_ms: int, outputs: Outputs) -> None:
+        self.outcomes.hold(event)
+        field, subject = subject_of(event)
+        if field == "alert_id":
+            loan = self.loan_of_alert[subject]
+            loan.outcomes[subject] = event.outcome
+            self._restate(loan, outputs)
+        elif field == "loan_id":
+            loan = self.lending.loans[subject]
+            loan.outcomes[LOAN_ITSELF] = event.outcome
+            for said in loan.alerts.values():  # what is said of it later is not settled by this
+                if self.outcomes.of("alert_id", said.alert_id) is None:
+                    loan.outcomes[said.alert_id] = event.outcome
+            self._restate(loan, outputs)
 
     def _restate(self, loan: Loan, outputs: Outputs) -> None:
         risk = risk_of(loan, self.watermark_ms or 0)
@@ -439,6 +466,7 @@ class Engine:
         parts = (self.tracer, self.parties, self.places, self.legs, self.lending, self.alert_book)
         total = sum((part.counts for part in parts), self.counts)
         total["ids_forgotten"] = self.seen.forgotten
+        total["outcomes_forgotten"] = self.outcomes.held.forgotten
         total["reversible_forgotten"] = self.reversible.forgotten
         total["loans_followed"] = len(self.lending.loans)
         total["accounts"] = self.tracer.number_of_accounts()

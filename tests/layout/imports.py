@@ -20,7 +20,7 @@ DETECTOR_ROWS: tuple[tuple[str, ...], ...] = (
     ("verdict", "outbox"),
     ("detector", "crossing"),
     ("finding", "payouts", "correspondent"),
-    ("bounds", "books"),
+    ("bounds", "books", "dispositions"),
     ("places",),
     ("loans", "parties"),
     ("tracer", "sendings"),
