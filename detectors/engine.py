@@ -23,6 +23,8 @@ from detectors.configuration import Configuration
 from detectors.detector import Context, Detector
 from detectors.events import AccountTransaction, Disposition, Event, Fault, ListEntry, LoanDisbursement, PartyLink
 from detectors.finding import Finding
+from detectors.learners.score import PaymentScore
+from detectors.learners.triage import Triage
 from detectors.legs import Key, Legs
 from detectors.lending import RETIRE, Lending
 from detectors.loans import Loan, Passage
@@ -38,7 +40,7 @@ from detectors.typologies import TYPOLOGIES
 ENGINE_VERSION = "1"
 """Changes whenever the same events may lead to other outputs; a checkpoint of another version is not folded on."""
 
-SNAPSHOT_VERSION = 2
+SNAPSHOT_VERSION = 3
 SWEEP_MS = 60_000
 """How often, in event time, the fold looks for what is due or old."""
 
@@ -46,7 +48,7 @@ SWEEP_MS = 60_000
 class Outputs:
     """What one event led to. ``status`` is ``applied``, ``duplicate`` or ``rejected`` (then ``fault`` says why)."""
 
-    __slots__ = ("alerts", "fault", "movements", "remittances", "risks", "status")
+    __slots__ = ("alerts", "fault", "movements", "remittances", "risks", "scores", "status")
 
     def __init__(self, status: str = "applied", fault: Fault | None = None) -> None:
         self.status = status
@@ -55,6 +57,7 @@ class Outputs:
         self.risks: tuple[LoanRisk, ...] = ()
         self.movements: tuple[Movement, ...] = ()  # what loan money the event moved; for whoever follows the money itself
         self.remittances: tuple[Remittance, ...] = ()  # for other books; none where there is one book
+        self.scores: tuple[PaymentScore, ...] = ()  # of a payment from account to account, made before it taught anything
 
 
 class Engine:
@@ -89,6 +92,7 @@ class Engine:
         self.unowned: dict[int, list[Passage]] = {}  # by transfer: passages to accounts whose owner the other leg may tell
         self.reversal_legs: Recent[str] = Recent(fold.reversible_max)
         self.counts: Counter[str] = Counter()
+        self.triage = Triage(configuration.learning)
         self.begin()
 
     def _make_tracer(self) -> Tracer:
@@ -99,6 +103,7 @@ class Engine:
         self.context = Context(self.tracer, self.parties, self.configuration.codes, self.configuration.bounds)
         self.context.utc_offset_ms = self.configuration.utc_offset_minutes * 60_000
         self.detectors: list[Detector] = [make() for make in TYPOLOGIES]
+        self.scoring = self.configuration.learning.scoring > 0
 
     # --- the main path ----------------------------------------------------------------------------------------------
 
@@ -167,6 +172,10 @@ class Engine:
             txn.currency,
             use,
         )
+        if self.scoring:
+            score = self.triage.see(transfer, payer, payee)
+            if score is not None:
+                outputs.scores = (score,)
         self.places.note_traffic(transfer, payer, payee, event_time_ms)
         repays = self._repaid_by(txn) if use == LOAN_REPAYMENT else None
         movement = self.tracer.pay(transfer, payer, payee, repays)
@@ -436,7 +445,7 @@ class Engine:
     @property
     def counters(self) -> dict[str, int]:
         """Everything that was counted, by name; forgetting included."""
-        parts = (self.tracer, self.parties, self.places, self.legs, self.lending, self.alert_book)
+        parts = (self.tracer, self.parties, self.places, self.legs, self.lending, self.alert_book, self.triage)
         total = sum((part.counts for part in parts), self.counts)
         total["ids_forgotten"] = self.seen.forgotten
         total["reversible_forgotten"] = self.reversible.forgotten
@@ -453,6 +462,7 @@ class Engine:
             "configuration_digest": self.configuration.digest(),
             "state": snapshot.freeze(state),
             "detectors": {detector.code: dict(detector.snapshot()) for detector in self.detectors},
+            "triage": self.triage.snapshot(),
         }
 
     @classmethod
@@ -479,6 +489,7 @@ class Engine:
         engine.begin()
         for detector in engine.detectors:
             detector.restore(data["detectors"][detector.code])
+        engine.triage.restore(data["triage"])
         return engine
 
     @classmethod
