@@ -32,7 +32,7 @@ class Outcomes:
     __slots__ = ("held",)
 
     def __init__(self, limits: DispositionLimits) -> None:
-        self.held: Recent[str] = Recent(limits.outcomes_max)
+        self.held: Recent[tuple[str, int]] = Recent(limits.outcomes_max)  # by subject: its outcome, and when it came up
 
     def fault_of(self, event: Disposition, event_time_ms: int, since_ms: int | None) -> Fault | None:
         """Why an outcome is not believed; ``since_ms``: when its subject came up, None when there is no such subject."""
@@ -41,7 +41,7 @@ class Outcomes:
             return Fault(field, f"{subject!r} is no {SUBJECTS[field]}")
         if event_time_ms < since_ms:
             return Fault("event_time", f"{event.event_time.isoformat()} is before the {field.removesuffix('_id')} it speaks of")
-        held = self.held.get(_key(field, subject))
+        held = self.of(field, subject)
         if held == event.outcome:
             return None
         if event.corrects is not None and event.corrects != held:
@@ -56,11 +56,17 @@ class Outcomes:
 
     def of(self, field: str, subject: str) -> str | None:
         """The outcome held of a subject, named by its field."""
-        return self.held.get(_key(field, subject))
+        held = self.held.get(_key(field, subject))
+        return held[0] if held is not None else None
 
-    def hold(self, event: Disposition) -> None:
+    def since_ms(self, txn_id: str) -> int | None:
+        """When a payment was made whose outcome is held; None when none is."""
+        held = self.held.get(_key("txn_id", txn_id))
+        return held[1] if held is not None else None
+
+    def hold(self, event: Disposition, since_ms: int) -> None:
         """Remember a believed outcome."""
-        self.held.put(_key(*subject_of(event)), event.outcome)
+        self.held.put(_key(*subject_of(event)), (event.outcome, since_ms))
 
 
 SUBJECTS = {
