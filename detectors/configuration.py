@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from detectors.alert import AlertLimits
 from detectors.bounds import BoundLimits
+from detectors.calibration import CalibrationLimits
 from detectors.dispositions import DispositionLimits
 from detectors.learners.triage import LearningLimits
 from detectors.legs import LegLimits
@@ -39,6 +40,7 @@ class Configuration(Struct, frozen=True, kw_only=True):
     bounds: BoundLimits = BoundLimits()
     legs: LegLimits = LegLimits()
     alerts: AlertLimits = AlertLimits()
+    calibration: CalibrationLimits = CalibrationLimits()
     dispositions: DispositionLimits = DispositionLimits()
     fold: FoldLimits = FoldLimits()
     learning: LearningLimits = LearningLimits()
