@@ -244,7 +244,7 @@ class BookEngine(CrossReversals):
         super()._hear(finding, detector, outputs)
         for alert in outputs.alerts[published:]:
             heard = Heard(
-                typology=alert.typology, alert_id=alert.alert_id, customer_id=finding.loan.borrower_id,
+                typology=alert.typology, alert_id=alert.alert_id, customer_id=alert.subject.customer_id,
                 score=finding.score if finding.stands else None,
             )  # fmt: skip
             for book in range(self.books.number):
@@ -258,7 +258,7 @@ class BookEngine(CrossReversals):
         return None if isinstance(event, Disposition) else super()._fault_of(event)
 
     def _dispose(self, event: Disposition, outputs: Outputs) -> None:
-        if event.alert_id in self.loan_of_alert:
+        if event.alert_id in self.subject_of_alert:
             super()._dispose(event, outputs)
         else:
             self.counts["elsewhere"] += 1  # another book's alert, or no book's

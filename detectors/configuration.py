@@ -7,9 +7,12 @@ import hashlib
 import msgspec
 from msgspec import Struct
 
-from detectors.alert import AlertLimits
 from detectors.bounds import BoundLimits
+from detectors.dealings import DealingLimits
+from detectors.economy import AlertLimits
+from detectors.groups import GroupLimits
 from detectors.legs import LegLimits
+from detectors.parties import PartyLimits
 from detectors.ruleset import RuleSet
 from detectors.tracer import TraceLimits
 from detectors.uses import CodeLists
@@ -38,6 +41,10 @@ class Configuration(Struct, frozen=True, kw_only=True):
     legs: LegLimits = LegLimits()
     alerts: AlertLimits = AlertLimits()
     fold: FoldLimits = FoldLimits()
+    parties: PartyLimits = PartyLimits()
+    dealings: DealingLimits = DealingLimits()
+    groups: GroupLimits = GroupLimits()
+    typologies: tuple[str, ...] = ()  # codes of those that judge; empty: all of them
     utc_offset_minutes: int = 480  # of the calendar days that rules speak of; 480 = Beijing
 
     def digest(self) -> str:

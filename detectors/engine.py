@@ -20,11 +20,13 @@ from detectors.accounts import OTHER_BANK, Account
 from detectors.alert import AlertBook, rfc3339
 from detectors.alert_record import Alert, LoanRisk
 from detectors.configuration import Configuration
-from detectors.detector import Context, Detector
-from detectors.events import AccountTransaction, Disposition, Event, Fault, ListEntry, LoanDisbursement, PartyLink
+from detectors.dealings import Dealings
+from detectors.detector import LOAN, PARTY, PAYMENT, Context, Detector, Payment
+from detectors.events import AccountTransaction, Disposition, Event, Fault, ListEntry, LoanDisbursement, PartyEvent, PartyLink
 from detectors.finding import Finding
+from detectors.groups import Group, Groups
 from detectors.legs import Key, Legs
-from detectors.lending import RETIRE, Lending
+from detectors.lending import ANNOUNCE, RETIRE, Lending
 from detectors.loans import Loan, Passage
 from detectors.lots import Origin, Transfer
 from detectors.parties import Parties
@@ -35,10 +37,10 @@ from detectors.risk import risk_of
 from detectors.tracer import DAY_MS, LENDER_ACCOUNT, LOAN_REPAYMENT, Movement, Parcel, Tracer
 from detectors.typologies import TYPOLOGIES
 
-ENGINE_VERSION = "1"
+ENGINE_VERSION = "2"
 """Changes whenever the same events may lead to other outputs; a checkpoint of another version is not folded on."""
 
-SNAPSHOT_VERSION = 2
+SNAPSHOT_VERSION = 3
 SWEEP_MS = 60_000
 """How often, in event time, the fold looks for what is due or old."""
 
@@ -65,8 +67,8 @@ class Engine:
     """
 
     state: ClassVar[frozenset[str]] = frozenset({
-        "alert_book", "counts", "legs", "lending", "loan_of_alert", "next_sweep_ms", "parties", "places", "reversal_legs",
-        "reversible", "seen", "tracer", "unowned", "watermark_ms",
+        "alert_book", "counts", "dealings", "groups", "legs", "lending", "next_sweep_ms", "parties", "places", "reversal_legs",
+        "reversible", "seen", "subject_of_alert", "tracer", "unowned", "watermark_ms",
     })  # fmt: skip
     """What a snapshot holds; all else is made from it and the configuration."""
     is_one_of_many: ClassVar[bool] = False
@@ -78,12 +80,14 @@ class Engine:
         self.watermark_ms: int | None = None
         self.next_sweep_ms = 0
         self.tracer = self._make_tracer()
-        self.parties = Parties()
+        self.parties = Parties(configuration.parties)
         self.places = Places(self.tracer, self.parties, configuration.codes, fold.hub_payers_min)
         self.legs = Legs(configuration.legs)
         self.lending = Lending(configuration, self.tracer)
         self.alert_book = AlertBook(configuration.alerts, configuration.digest())
-        self.loan_of_alert: dict[str, Loan] = {}
+        self.dealings = Dealings(configuration.dealings)
+        self.groups = Groups(configuration.groups)
+        self.subject_of_alert: dict[str, Loan | Group] = {}
         self.seen: Recent[int] = Recent(fold.seen_ids_max)
         self.reversible: Recent[Transfer] = Recent(fold.reversible_max)
         self.unowned: dict[int, list[Passage]] = {}  # by transfer: passages to accounts whose owner the other leg may tell
@@ -98,7 +102,13 @@ class Engine:
         """What is made from the configuration and the state, and is no state itself."""
         self.context = Context(self.tracer, self.parties, self.configuration.codes, self.configuration.bounds)
         self.context.utc_offset_ms = self.configuration.utc_offset_minutes * 60_000
-        self.detectors: list[Detector] = [make() for make in TYPOLOGIES]
+        self.context.dealings, self.context.groups = self.dealings, self.groups
+        self.context.remind = self.lending.remind
+        wanted = self.configuration.typologies
+        self.detectors: list[Detector] = [make() for make in TYPOLOGIES if not wanted or make.code in wanted]
+        self.payment_hearers = [detector for detector in self.detectors if PAYMENT in detector.asks]
+        self.payment_uses = frozenset(use for detector in self.payment_hearers for use in detector.payment_uses)
+        self.notes_dealings = any(detector.sees_one_book for detector in self.detectors)
 
     # --- the main path ----------------------------------------------------------------------------------------------
 
@@ -126,10 +136,13 @@ class Engine:
             loan = self._disburse(event, event_time_ms)
             if loan is not None:
                 self._judge_pending(loan, outputs)
+                self._tell_loan(loan, outputs)
         elif isinstance(event, ListEntry):
             self.parties.enter(event)
         elif isinstance(event, PartyLink):
             self.parties.link(event)
+        elif isinstance(event, PartyEvent):
+            self._hear_party(event, outputs)
         elif isinstance(event, Disposition):
             self._dispose(event, outputs)
         return outputs
@@ -167,6 +180,8 @@ class Engine:
             txn.currency,
             use,
         )
+        if self.notes_dealings:
+            self.dealings.note(transfer, payer, payee, txn)
         self.places.note_traffic(transfer, payer, payee, event_time_ms)
         repays = self._repaid_by(txn) if use == LOAN_REPAYMENT else None
         movement = self.tracer.pay(transfer, payer, payee, repays)
@@ -179,6 +194,8 @@ class Engine:
             self._observe(movement, txn, payer, payee, outputs)
         if self.tracer.funded:
             self._observe_funded(outputs)
+        if use in self.payment_uses or (payer.account_id in self.dealings.watched and self.payment_hearers):
+            self._tell_payment(Payment(transfer, txn, payer, payee), outputs)
 
     def _cross(self, txn: AccountTransaction, own: Account, other: Account, use: str, key: Key, event_time_ms: int) -> bool:
         """Whether the other account is another book's, and its half of the payment is left to that book."""
@@ -190,6 +207,8 @@ class Engine:
         """The other record of a transfer has come: it tells a balance, and perhaps who owns the account."""
         self.places.second_leg(txn, own, known, event_time_ms)
         self.reversible.put(txn.txn_id, known)
+        if self.notes_dealings and known.payee == own.account_id and known.payer != LENDER_ACCOUNT:
+            self.dealings.note_second_leg(known, own)
         if own.customer_id is not None:
             self._judge_owned(known, outputs)
         else:
@@ -240,18 +259,52 @@ class Engine:
                 for finding in detector.observe(passage, self.context):
                     self._hear(finding, detector, outputs)
 
+    # --- what else detectors are told -------------------------------------------------------------------------------
+
+    def _tell_payment(self, payment: Payment, outputs: Outputs) -> None:
+        """A payment of interest, with the loan it names and those that wait for it, as far as their rules are known."""
+        names = dict.fromkeys((payment.record.related_loan_id, *(self.dealings.watched.get(payment.payer.account_id) or ())))
+        known = (self.lending.loans.get(name) for name in names if name is not None)
+        loans = [loan for loan in known if loan is not None and loan.rule_set is not None]
+        for detector in self.payment_hearers:
+            for finding in detector.paid(payment, loans, self.context):
+                self._hear(finding, detector, outputs)
+
+    def _tell_loan(self, loan: Loan, outputs: Outputs) -> None:
+        if loan.info is not None:
+            self.dealings.note_loan(loan.info)
+        for detector in self.detectors:
+            if LOAN in detector.asks:
+                for finding in detector.disbursed(loan, self.context):
+                    self._hear(finding, detector, outputs)
+
+    def _hear_party(self, event: PartyEvent, outputs: Outputs) -> None:
+        self.parties.hear(event)
+        loans = [loan for loan in self.lending.loans_by_borrower.get(event.party_id, ()) if loan.rule_set is not None]
+        for detector in self.detectors:
+            if PARTY in detector.asks:
+                for finding in detector.heard(event, loans, self.context):
+                    self._hear(finding, detector, outputs)
+
+    def _tell_due(self, code: str, loan: Loan, event_time_ms: int, outputs: Outputs) -> None:
+        for detector in self.detectors:
+            if detector.code == code:
+                for finding in detector.due(loan, event_time_ms, self.context):
+                    self._hear(finding, detector, outputs)
+
     def _hear(self, finding: Finding, detector: Detector, outputs: Outputs) -> None:
         """Findings about one subject and episode become one alert, said when there is news."""
-        if not finding.stands and finding.typology not in finding.loan.alerts:
+        if not finding.stands and finding.said is None:
             self.counts[f"cleared_{finding.typology}"] += 1
             return
         assert self.watermark_ms is not None
-        alert = self.alert_book.hear(finding, detector, self.context, self.watermark_ms)
+        alert = self.alert_book.hear(finding, detector, self.context, self.watermark_ms, len(self.lending.loans))
         if alert is None:
             return
-        self.loan_of_alert[alert.alert_id] = finding.loan
+        self.subject_of_alert[alert.alert_id] = finding.about
         outputs.alerts += (alert,)
-        self._restate(finding.loan, outputs)
+        for loan in _loans_of(finding.about):
+            self._restate(loan, outputs)
 
     # --- order and time ---------------------------------------------------------------------------------------------
 
@@ -277,7 +330,7 @@ class Engine:
             return None
         if isinstance(event, LoanDisbursement):
             return self.lending.fault_of(event)
-        if isinstance(event, Disposition) and event.alert_id not in self.loan_of_alert:
+        if isinstance(event, Disposition) and event.alert_id not in self.subject_of_alert:
             return Fault("alert_id", f"{event.alert_id!r} is no alert of a loan that is followed")
         return None
 
@@ -303,8 +356,11 @@ class Engine:
         for what, loan in self.lending.due(event_time_ms):
             if what == RETIRE:
                 self._retire(loan, outputs)
-            else:
+            elif what == ANNOUNCE:
                 self._judge_pending(loan, outputs)
+                self._tell_loan(loan, outputs)
+            else:
+                self._tell_due(what, loan, event_time_ms, outputs)
 
     # --- loans ------------------------------------------------------------------------------------------------------
 
@@ -334,9 +390,12 @@ class Engine:
     def _retire(self, loan: Loan, outputs: Outputs) -> None:
         """The loan is too old to be followed: its last risk state is said."""
         self.lending.retire(loan)
+        self.groups.forget(loan)
         outputs.risks += (risk_of(loan, self.watermark_ms or 0),)
         for said in loan.alerts.values():
-            self.loan_of_alert.pop(said.alert_id, None)
+            subject = self.subject_of_alert.get(said.alert_id)
+            if isinstance(subject, Loan) or (isinstance(subject, Group) and not subject.loans):
+                del self.subject_of_alert[said.alert_id]
 
     # --- corrections ------------------------------------------------------------------------------------------------
 
@@ -416,9 +475,11 @@ class Engine:
     # --- risk states ------------------------------------------------------------------------------------------------
 
     def _dispose(self, event: Disposition, outputs: Outputs) -> None:
-        loan = self.loan_of_alert[event.alert_id]
-        loan.outcomes[event.alert_id] = event.outcome
-        self._restate(loan, outputs)
+        subject = self.subject_of_alert[event.alert_id]
+        self.alert_book.settle(subject, event.alert_id, event.outcome, event.event_time_ms)
+        for loan in _loans_of(subject):
+            loan.outcomes[event.alert_id] = event.outcome
+            self._restate(loan, outputs)
 
     def _restate(self, loan: Loan, outputs: Outputs) -> None:
         risk = risk_of(loan, self.watermark_ms or 0)
@@ -436,8 +497,9 @@ class Engine:
     @property
     def counters(self) -> dict[str, int]:
         """Everything that was counted, by name; forgetting included."""
-        parts = (self.tracer, self.parties, self.places, self.legs, self.lending, self.alert_book)
+        parts = (self.tracer, self.parties, self.places, self.legs, self.lending, self.alert_book, self.groups)
         total = sum((part.counts for part in parts), self.counts)
+        total.update({name: count for name, count in self.dealings.forgotten().items() if count})
         total["ids_forgotten"] = self.seen.forgotten
         total["reversible_forgotten"] = self.reversible.forgotten
         total["loans_followed"] = len(self.lending.loans)
@@ -484,6 +546,11 @@ class Engine:
     @classmethod
     def _make(cls, configuration: Configuration, data: Mapping[str, Any]) -> Self:
         return cls(configuration)
+
+
+def _loans_of(subject: Loan | Group) -> tuple[Loan, ...]:
+    """The loans that an alert is about."""
+    return (subject,) if isinstance(subject, Loan) else tuple(subject.loans.values())
 
 
 def _fingerprint(event: Event, event_time_ms: int) -> tuple[str, int]:
