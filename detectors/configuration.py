@@ -11,6 +11,7 @@ from detectors.bounds import BoundLimits
 from detectors.dealings import DealingLimits
 from detectors.economy import AlertLimits
 from detectors.groups import GroupLimits
+from detectors.learners.triage import LearningLimits
 from detectors.legs import LegLimits
 from detectors.parties import PartyLimits
 from detectors.ruleset import RuleSet
@@ -45,6 +46,7 @@ class Configuration(Struct, frozen=True, kw_only=True):
     dealings: DealingLimits = DealingLimits()
     groups: GroupLimits = GroupLimits()
     typologies: tuple[str, ...] = ()  # codes of those that judge; empty: all of them
+    learning: LearningLimits = LearningLimits()
     utc_offset_minutes: int = 480  # of the calendar days that rules speak of; 480 = Beijing
 
     def digest(self) -> str:

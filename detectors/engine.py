@@ -25,6 +25,8 @@ from detectors.detector import LOAN, PARTY, PAYMENT, Context, Detector, Payment
 from detectors.events import AccountTransaction, Disposition, Event, Fault, ListEntry, LoanDisbursement, PartyEvent, PartyLink
 from detectors.finding import Finding
 from detectors.groups import Group, Groups
+from detectors.learners.score import PaymentScore
+from detectors.learners.triage import Triage
 from detectors.legs import Key, Legs
 from detectors.lending import ANNOUNCE, RETIRE, Lending
 from detectors.loans import Loan, Passage
@@ -48,7 +50,7 @@ SWEEP_MS = 60_000
 class Outputs:
     """What one event led to. ``status`` is ``applied``, ``duplicate`` or ``rejected`` (then ``fault`` says why)."""
 
-    __slots__ = ("alerts", "fault", "movements", "remittances", "risks", "status")
+    __slots__ = ("alerts", "fault", "movements", "remittances", "risks", "scores", "status")
 
     def __init__(self, status: str = "applied", fault: Fault | None = None) -> None:
         self.status = status
@@ -57,6 +59,7 @@ class Outputs:
         self.risks: tuple[LoanRisk, ...] = ()
         self.movements: tuple[Movement, ...] = ()  # what loan money the event moved; for whoever follows the money itself
         self.remittances: tuple[Remittance, ...] = ()  # for other books; none where there is one book
+        self.scores: tuple[PaymentScore, ...] = ()  # of a payment from account to account, made before it taught anything
 
 
 class Engine:
@@ -93,6 +96,7 @@ class Engine:
         self.unowned: dict[int, list[Passage]] = {}  # by transfer: passages to accounts whose owner the other leg may tell
         self.reversal_legs: Recent[str] = Recent(fold.reversible_max)
         self.counts: Counter[str] = Counter()
+        self.triage = Triage(configuration.learning)
         self.begin()
 
     def _make_tracer(self) -> Tracer:
@@ -109,6 +113,7 @@ class Engine:
         self.payment_hearers = [detector for detector in self.detectors if PAYMENT in detector.asks]
         self.payment_uses = frozenset(use for detector in self.payment_hearers for use in detector.payment_uses)
         self.notes_dealings = any(detector.sees_one_book for detector in self.detectors)
+        self.scoring = self.configuration.learning.scoring > 0
 
     # --- the main path ----------------------------------------------------------------------------------------------
 
@@ -182,6 +187,10 @@ class Engine:
         )
         if self.notes_dealings:
             self.dealings.note(transfer, payer, payee, txn)
+        if self.scoring:
+            score = self.triage.see(transfer, payer, payee)
+            if score is not None:
+                outputs.scores = (score,)
         self.places.note_traffic(transfer, payer, payee, event_time_ms)
         repays = self._repaid_by(txn) if use == LOAN_REPAYMENT else None
         movement = self.tracer.pay(transfer, payer, payee, repays)
@@ -497,7 +506,9 @@ class Engine:
     @property
     def counters(self) -> dict[str, int]:
         """Everything that was counted, by name; forgetting included."""
-        parts = (self.tracer, self.parties, self.places, self.legs, self.lending, self.alert_book, self.groups)
+        parts = (
+            self.tracer, self.parties, self.places, self.legs, self.lending, self.alert_book, self.groups, self.triage,
+        )  # fmt: skip
         total = sum((part.counts for part in parts), self.counts)
         total.update({name: count for name, count in self.dealings.forgotten().items() if count})
         total["ids_forgotten"] = self.seen.forgotten
@@ -515,6 +526,7 @@ class Engine:
             "configuration_digest": self.configuration.digest(),
             "state": snapshot.freeze(state),
             "detectors": {detector.code: dict(detector.snapshot()) for detector in self.detectors},
+            "triage": self.triage.snapshot(),
         }
 
     @classmethod
@@ -541,6 +553,7 @@ class Engine:
         engine.begin()
         for detector in engine.detectors:
             detector.restore(data["detectors"][detector.code])
+        engine.triage.restore(data["triage"])
         return engine
 
     @classmethod

@@ -45,8 +45,8 @@ from detectors.uses import CodeLists
 CLASSES: dict[str, type[Any]] = {
     cls.__name__: cls
     for cls in (Account, AlertBook, AlertEconomy, BookAccount, BookOrigin, BookTracer, BookTransfer, Changes, Claim, Dealings,
-                Gain, Group, Groups, Legs, Lending, Loan, Origin, Parties, Passage, Payouts, Places, Published, Recent, Sendings,
-                Tracer, Transfer)
+                Gain, Group, Groups, Legs, Lending, Loan, Origin, Parties, Passage, Payouts, Places, Published, Recent,
+                Sendings, Tracer, Transfer)
 }  # fmt: skip
 SHORT: tuple[type[Any], ...] = (Holding, Lot, Parcel, Trail)
 """Classes with a form of their own instead of a node."""

@@ -1,9 +1,9 @@
 """Settings: one frozen value made once at the edge, from the package's rule sets and an optional TOML file.
 
-The file may hold ``utc_offset_minutes``, ``bookings``, ``rule_sets`` (paths of further rule files, which replace shipped
-ones of the same id) and the sections ``[trace]``, ``[bounds]``, ``[legs]``, ``[alerts]``, ``[fold]`` of the fold and
-``[kafka]``, ``[intake]``, ``[detect]``, ``[books]``, ``[metrics]`` of the live path; their keys are listed with defaults and
-consequences in ``docs/configuration.md``.
+The file may hold ``utc_offset_minutes``, ``bookings``, ``typologies``, ``rule_sets`` (paths of further rule files, which
+replace shipped ones of the same id) and the sections ``[trace]``, ``[bounds]``, ``[legs]``, ``[alerts]``, ``[fold]``,
+``[parties]``, ``[dealings]``, ``[groups]``, ``[learning]`` of the fold and ``[kafka]``, ``[intake]``, ``[detect]``,
+``[books]``, ``[metrics]`` of the live path; their keys are listed with defaults and consequences in ``docs/configuration.md``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from detectors.configuration import Configuration, FoldLimits
 from detectors.dealings import DealingLimits
 from detectors.economy import AlertLimits
 from detectors.groups import GroupLimits
+from detectors.learners.triage import LearningLimits
 from detectors.legs import LegLimits
 from detectors.parties import PartyLimits
 from detectors.ruleset import RuleSet, RuleSetMistake, overlaps, parse_rule_set
@@ -41,6 +42,7 @@ SECTIONS: dict[str, type[Struct]] = {
     "parties": PartyLimits,
     "dealings": DealingLimits,
     "groups": GroupLimits,
+    "learning": LearningLimits,
 }
 """Sections that the fold depends on."""
 

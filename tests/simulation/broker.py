@@ -48,9 +48,13 @@ class Member(Protocol):
     """What a group asks of its members."""
 
     name: str
-    process: Process
     is_kicked: bool
     mail: deque[Mail]
+
+    @property
+    def process(self) -> Process:
+        """Whose mail it is."""
+        ...
 
     def read_mail(self) -> None:
         """There is one message more in ``mail``."""

@@ -139,11 +139,12 @@ class WorkerLog:
 class SimConsumer:
     """What Faust's consumer is to a stage, and a member of its group. Offers and commits with the product's own code."""
 
-    perform_seek = BatchConsumer.perform_seek
-    expect_reading = BatchConsumer.expect_reading
-    _next_round = BatchConsumer._next_round
-    reads = BatchConsumer.reads
-    force_commit = BatchConsumer.force_commit
+    # Any, because mypy cannot know that a method which is lent finds all that it asks of its new owner
+    perform_seek: Any = BatchConsumer.perform_seek
+    expect_reading: Any = BatchConsumer.expect_reading
+    _next_round: Any = BatchConsumer._next_round
+    reads: Any = BatchConsumer.reads
+    force_commit: Any = BatchConsumer.force_commit
 
     def __init__(self, world: World, worker: Worker, stage: Any, group: Group, topics: Sequence[str]) -> None:
         self.world = world
@@ -336,7 +337,7 @@ class SimConsumer:
     async def _commit_for_ever(self) -> None:
         while True:
             await self._pause(2 * COMMIT_MS)
-            await self.force_commit()  # type: ignore[misc]
+            await self.force_commit()
 
 
 class Worker(Process):
@@ -375,7 +376,7 @@ class Worker(Process):
         """A stop that was asked for."""
         await self.detect.finish()
         for member in self.members:
-            await member.force_commit()  # type: ignore[misc]
+            await member.force_commit()
         raise Killed("stopped")
 
     def on_worked(self) -> None:
