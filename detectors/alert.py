@@ -50,10 +50,10 @@ class AlertBook:
         said = finding.said
         if said is None and not finding.stands:
             return None
+        finding = lowered(finding, detector.kind, context, self.limits)
         if said is not None and not self._is_news(said, finding):
             self.counts["revisions_withheld"] += 1
             return None
-        finding = lowered(finding, detector.kind, context, self.limits)
         withheld = self.economy.withholds(finding, detector.kind, said, watermark_ms, loans_followed)
         if withheld:
             self.counts[withheld] += 1
@@ -61,6 +61,8 @@ class AlertBook:
         said = said if said is not None else _open(finding)
         percentile = self._percentile(finding)
         alert = self._compose(said, finding, detector, context, watermark_ms, percentile)
+        if not said.revision:
+            said.said_ms = watermark_ms
         said.revision, said.status, said.severity = alert.revision, alert.status, alert.severity
         said.traced_minor, said.certain_minor = alert.traced_estimate_minor, alert.traced_min_minor
         said.possible_minor = alert.traced_max_minor
@@ -69,13 +71,6 @@ class AlertBook:
             for loan in finding.group.loans.values():
                 loan.alerts[f"{finding.typology}/{said.alert_id}"] = said
         return alert
-
-    def settle(self, subject: Loan | Group, alert_id: str, outcome: str, now_ms: int) -> None:
-        """An analyst has decided on an alert."""
-        published = (subject.said,) if isinstance(subject, Group) else tuple(subject.alerts.values())
-        for said in published:
-            if said is not None and said.alert_id == alert_id:
-                said.outcome, said.outcome_ms = outcome, now_ms
 
     def overhear(self, typology: str, alert_id: str, customer_id: str | None, score: float | None) -> None:
         """Another book has published an alert: remember of it what an alert of this book would have left behind."""

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from detectors.bounds import BoundLimits
 from detectors.dealings import DealingLimits
+from detectors.dispositions import DispositionLimits
 from detectors.economy import AlertLimits
 from detectors.groups import GroupLimits
 from detectors.learners.triage import LearningLimits
@@ -41,6 +42,7 @@ class Configuration(Struct, frozen=True, kw_only=True):
     bounds: BoundLimits = BoundLimits()
     legs: LegLimits = LegLimits()
     alerts: AlertLimits = AlertLimits()
+    dispositions: DispositionLimits = DispositionLimits()
     fold: FoldLimits = FoldLimits()
     parties: PartyLimits = PartyLimits()
     dealings: DealingLimits = DealingLimits()

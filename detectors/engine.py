@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import msgspec
@@ -22,6 +22,7 @@ from detectors.alert_record import Alert, LoanRisk
 from detectors.configuration import Configuration
 from detectors.dealings import Dealings
 from detectors.detector import LOAN, PARTY, PAYMENT, Context, Detector, Payment
+from detectors.dispositions import LESSONS, Outcomes, subject_of
 from detectors.events import AccountTransaction, Disposition, Event, Fault, ListEntry, LoanDisbursement, PartyEvent, PartyLink
 from detectors.finding import Finding
 from detectors.groups import Group, Groups
@@ -29,7 +30,7 @@ from detectors.learners.score import PaymentScore
 from detectors.learners.triage import Triage
 from detectors.legs import Key, Legs
 from detectors.lending import ANNOUNCE, RETIRE, Lending
-from detectors.loans import Loan, Passage
+from detectors.loans import LOAN_ITSELF, Loan, Passage, Published
 from detectors.lots import Origin, Transfer
 from detectors.parties import Parties
 from detectors.places import Places
@@ -70,8 +71,8 @@ class Engine:
     """
 
     state: ClassVar[frozenset[str]] = frozenset({
-        "alert_book", "counts", "dealings", "groups", "legs", "lending", "next_sweep_ms", "parties", "places", "reversal_legs",
-        "reversible", "seen", "subject_of_alert", "tracer", "unowned", "watermark_ms",
+        "alert_book", "counts", "dealings", "groups", "legs", "lending", "next_sweep_ms", "outcomes", "parties", "places",
+        "reversal_legs", "reversible", "seen", "subject_of_alert", "tracer", "unowned", "watermark_ms",
     })  # fmt: skip
     """What a snapshot holds; all else is made from it and the configuration."""
     is_one_of_many: ClassVar[bool] = False
@@ -91,6 +92,7 @@ class Engine:
         self.dealings = Dealings(configuration.dealings)
         self.groups = Groups(configuration.groups)
         self.subject_of_alert: dict[str, Loan | Group] = {}
+        self.outcomes = Outcomes(configuration.dispositions)
         self.seen: Recent[int] = Recent(fold.seen_ids_max)
         self.reversible: Recent[Transfer] = Recent(fold.reversible_max)
         self.unowned: dict[int, list[Passage]] = {}  # by transfer: passages to accounts whose owner the other leg may tell
@@ -130,7 +132,7 @@ class Engine:
             return refused
         outputs = Outputs()
         self._advance(event_time_ms, outputs)
-        fault = self._fault_of(event)  # asked again: what it speaks of may have been retired just now
+        fault = self._fault_of(event, event_time_ms)  # asked again: what it speaks of may have been retired just now
         if fault is not None:
             outputs.status, outputs.fault = "rejected", fault
             return outputs
@@ -149,7 +151,7 @@ class Engine:
         elif isinstance(event, PartyEvent):
             self._hear_party(event, outputs)
         elif isinstance(event, Disposition):
-            self._dispose(event, outputs)
+            self._dispose(event, event_time_ms, outputs)
         return outputs
 
     def _transact(self, txn: AccountTransaction, event_time_ms: int, outputs: Outputs) -> None:
@@ -330,18 +332,34 @@ class Engine:
             days, stream = self.configuration.fold.time_leap_days_max, rfc3339(self.watermark_ms)
             reason = f"{event.event_time.isoformat()} is more than {days} days ahead of the stream ({stream})"
             return Outputs("rejected", Fault("event_time", reason))
-        fault = self._fault_of(event)
+        fault = self._fault_of(event, event_time_ms)
+        if fault is None and isinstance(event, Disposition) and self.outcomes.repeats(event):
+            self.counts["duplicates"] += 1
+            return Outputs("duplicate")
         return Outputs("rejected", fault) if fault is not None else None
 
-    def _fault_of(self, event: Event) -> Fault | None:
+    def _fault_of(self, event: Event, event_time_ms: int) -> Fault | None:
         """Why a record cannot be applied to what is known by its time."""
         if type(event) is AccountTransaction:  # nearly all of them: nothing to ask
             return None
         if isinstance(event, LoanDisbursement):
             return self.lending.fault_of(event)
-        if isinstance(event, Disposition) and event.alert_id not in self.subject_of_alert:
-            return Fault("alert_id", f"{event.alert_id!r} is no alert of a loan that is followed")
+        if isinstance(event, Disposition):
+            return self.outcomes.fault_of(event, event_time_ms, self._since_ms(event))
         return None
+
+    def _since_ms(self, event: Disposition) -> int | None:
+        """When what an outcome speaks of came up; None when it is not known (any more)."""
+        if event.alert_id is not None:
+            subject = self.subject_of_alert.get(event.alert_id)
+            known = _published(subject) if subject is not None else ()
+            return next((said.said_ms for said in known if said.alert_id == event.alert_id), None)
+        if event.loan_id is not None:
+            loan = self.lending.loans.get(event.loan_id)
+            return loan.paid_ms if loan is not None else None
+        assert event.txn_id is not None, "a sound outcome names something"
+        since_ms = self.triage.since_ms(event.txn_id)
+        return since_ms if since_ms is not None else self.outcomes.since_ms(event.txn_id)
 
     def _advance(self, event_time_ms: int, outputs: Outputs) -> None:
         """Event time moves on, or a record is late."""
@@ -483,12 +501,38 @@ class Engine:
 
     # --- risk states ------------------------------------------------------------------------------------------------
 
-    def _dispose(self, event: Disposition, outputs: Outputs) -> None:
-        subject = self.subject_of_alert[event.alert_id]
-        self.alert_book.settle(subject, event.alert_id, event.outcome, event.event_time_ms)
-        for loan in _loans_of(subject):
-            loan.outcomes[event.alert_id] = event.outcome
+    def _dispose(self, event: Disposition, event_time_ms: int, outputs: Outputs) -> None:
+        field, subject = subject_of(event)
+        since_ms = self._since_ms(event)
+        assert since_ms is not None, f"an outcome of an unknown {subject} is believed"
+        self.outcomes.hold(event, since_ms)
+        if field == "alert_id":
+            about = self.subject_of_alert[subject]
+            for said in _published(about):
+                if said.alert_id == subject:
+                    said.outcome, said.outcome_ms = event.outcome, event_time_ms
+            for loan in _loans_of(about):
+                loan.outcomes[subject] = event.outcome
+                self._restate(loan, outputs)
+            self._teach(_payments_of(about, subject), event.outcome, event_time_ms)
+        elif field == "loan_id":
+            loan = self.lending.loans[subject]
+            loan.outcomes[LOAN_ITSELF] = event.outcome
+            for said in loan.alerts.values():  # what is said of it later is not settled by this
+                if self.outcomes.of("alert_id", said.alert_id) is None:
+                    loan.outcomes[said.alert_id] = event.outcome
             self._restate(loan, outputs)
+        else:
+            self._teach([subject], event.outcome, event_time_ms)
+
+    def _teach(self, payments: Iterable[str], outcome: str, event_time_ms: int) -> None:
+        """What a conclusion teaches of the payments it rests on; those that have taught already do not again."""
+        lesson = LESSONS.get(outcome)
+        for txn_id in payments if lesson is not None else ():
+            if self.triage.since_ms(txn_id) is not None:
+                self.triage.learn(txn_id, lesson, event_time_ms)  # type: ignore[arg-type]
+            else:
+                self.counts["payments_that_teach_no_more"] += 1
 
     def _restate(self, loan: Loan, outputs: Outputs) -> None:
         risk = risk_of(loan, self.watermark_ms or 0)
@@ -512,6 +556,7 @@ class Engine:
         total = sum((part.counts for part in parts), self.counts)
         total.update({name: count for name, count in self.dealings.forgotten().items() if count})
         total["ids_forgotten"] = self.seen.forgotten
+        total["outcomes_forgotten"] = self.outcomes.held.forgotten
         total["reversible_forgotten"] = self.reversible.forgotten
         total["loans_followed"] = len(self.lending.loans)
         total["accounts"] = self.tracer.number_of_accounts()
@@ -564,6 +609,24 @@ class Engine:
 def _loans_of(subject: Loan | Group) -> tuple[Loan, ...]:
     """The loans that an alert is about."""
     return (subject,) if isinstance(subject, Loan) else tuple(subject.loans.values())
+
+
+def _published(subject: Loan | Group) -> tuple[Published, ...]:
+    """What subscribers have heard of a subject."""
+    if isinstance(subject, Loan):
+        return tuple(subject.alerts.values())
+    return (subject.said,) if subject.said is not None else ()
+
+
+def _payments_of(subject: Loan | Group, alert_id: str) -> Iterator[str]:
+    """The payments that an alert counts."""
+    if isinstance(subject, Group):
+        yield from (hit.transfer.txn_id for hit in subject.hits())
+        return
+    for typology, said in subject.alerts.items():
+        if said.alert_id == alert_id:
+            for hit in subject.hits.get(typology, ()):
+                yield hit.transfer.txn_id
 
 
 def _fingerprint(event: Event, event_time_ms: int) -> tuple[str, int]:

@@ -45,6 +45,7 @@ LinkRole = Literal[
     "LEGAL_REP", "SHAREHOLDER", "CONTROLLER", "SPOUSE", "RELATIVE", "GUARANTOR", "SAME_ADDRESS", "SAME_PHONE",
     "GROUP_MEMBER", "STAFF", "BROKER",
 ]  # fmt: skip
+Outcome = Literal["MISUSE_CONFIRMED", "FALSE_POSITIVE", "INCONCLUSIVE_MONITOR", "DATA_ERROR", "APPROVED_EXCEPTION"]
 ListName = Literal["HUB", "ALLOW", "DENY", "BROKER", "SECURITIES_FIRM", "PROPERTY_FIRM", "LENDER", "STAFF"]
 
 
@@ -179,10 +180,13 @@ class ListEntry(Event, frozen=True, kw_only=True, tag="list_entry", omit_default
 
 
 class Disposition(Event, frozen=True, kw_only=True, tag="disposition", omit_defaults=True):
-    """An analyst's outcome of an alert."""
+    """An analyst's outcome of an alert, a payment or a loan: exactly one of the three is named."""
 
-    alert_id: Id
-    outcome: Literal["MISUSE_CONFIRMED", "FALSE_POSITIVE", "INCONCLUSIVE_MONITOR", "DATA_ERROR", "APPROVED_EXCEPTION"]
+    outcome: Outcome
+    alert_id: Id | None = None
+    txn_id: Id | None = None
+    loan_id: Id | None = None
+    corrects: Outcome | None = None  # the outcome held so far, when this one replaces it; absent: it may not contradict
     reason: Text | None = None
     actor_id: Id | None = None
     actor_role: Code | None = None
@@ -228,7 +232,7 @@ def fault_of(event: Event, event_time_ms: int | None = None) -> Fault | None:
         return _fault_of_validity(event)
     if isinstance(event, PartyEvent):
         return _fault_of_publication(event)
-    return None
+    return _fault_of_outcome(event) if isinstance(event, Disposition) else None
 
 
 def _fault_of_amount(event: AccountTransaction | LoanDisbursement) -> Fault | None:
@@ -257,4 +261,13 @@ def _fault_of_publication(event: PartyEvent) -> Fault | None:
     for (earlier_name, earlier), (name, at) in pairwise(known):
         if at < earlier:
             return Fault(name, f"{at.isoformat()} is before {earlier_name} {earlier.isoformat()}")
+    return None
+
+
+def _fault_of_outcome(event: Disposition) -> Fault | None:
+    named = [field for field in ("alert_id", "txn_id", "loan_id") if getattr(event, field) is not None]
+    if len(named) != 1:
+        return Fault("alert_id", f"an outcome names one of alert_id, txn_id and loan_id; found {' and '.join(named) or 'none'}")
+    if event.corrects == event.outcome:
+        return Fault("corrects", f"{event.corrects} is the outcome itself: nothing would be corrected")
     return None

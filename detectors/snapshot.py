@@ -27,6 +27,7 @@ from detectors.books import Books
 from detectors.configuration import Configuration
 from detectors.crossing import BookTracer
 from detectors.dealings import DealingLimits, Dealings, Mortgage, Purchase
+from detectors.dispositions import Outcomes
 from detectors.economy import AlertEconomy, AlertLimits
 from detectors.groups import Group, GroupLimits, Groups
 from detectors.legs import LegLimits, Legs, OpenLeg
@@ -45,8 +46,8 @@ from detectors.uses import CodeLists
 CLASSES: dict[str, type[Any]] = {
     cls.__name__: cls
     for cls in (Account, AlertBook, AlertEconomy, BookAccount, BookOrigin, BookTracer, BookTransfer, Changes, Claim, Dealings,
-                Gain, Group, Groups, Legs, Lending, Loan, Origin, Parties, Passage, Payouts, Places, Published, Recent,
-                Sendings, Tracer, Transfer)
+                Gain, Group, Groups, Legs, Lending, Loan, Origin, Outcomes, Parties, Passage, Payouts, Places, Published,
+                Recent, Sendings, Tracer, Transfer)
 }  # fmt: skip
 SHORT: tuple[type[Any], ...] = (Holding, Lot, Parcel, Trail)
 """Classes with a form of their own instead of a node."""

@@ -1,9 +1,10 @@
 """Settings: one frozen value made once at the edge, from the package's rule sets and an optional TOML file.
 
 The file may hold ``utc_offset_minutes``, ``bookings``, ``typologies``, ``rule_sets`` (paths of further rule files, which
-replace shipped ones of the same id) and the sections ``[trace]``, ``[bounds]``, ``[legs]``, ``[alerts]``, ``[fold]``,
-``[parties]``, ``[dealings]``, ``[groups]``, ``[learning]`` of the fold and ``[kafka]``, ``[intake]``, ``[detect]``,
-``[books]``, ``[metrics]`` of the live path; their keys are listed with defaults and consequences in ``docs/configuration.md``.
+replace shipped ones of the same id) and the sections ``[trace]``, ``[bounds]``, ``[legs]``, ``[alerts]``,
+``[dispositions]``, ``[fold]``, ``[parties]``, ``[dealings]``, ``[groups]``, ``[learning]`` of the fold and ``[kafka]``,
+``[intake]``, ``[detect]``, ``[books]``, ``[metrics]`` of the live path; their keys are listed with defaults and consequences
+in ``docs/configuration.md``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from detectors.booking import BOOKINGS
 from detectors.bounds import BoundLimits
 from detectors.configuration import Configuration, FoldLimits
 from detectors.dealings import DealingLimits
+from detectors.dispositions import DispositionLimits
 from detectors.economy import AlertLimits
 from detectors.groups import GroupLimits
 from detectors.learners.triage import LearningLimits
@@ -38,6 +40,7 @@ SECTIONS: dict[str, type[Struct]] = {
     "bounds": BoundLimits,
     "legs": LegLimits,
     "alerts": AlertLimits,
+    "dispositions": DispositionLimits,
     "fold": FoldLimits,
     "parties": PartyLimits,
     "dealings": DealingLimits,

@@ -40,7 +40,7 @@ class Triage:
         self.limits = limits
         self.profiles: dict[str, Profile] = {}
         self.next_number = 0
-        self.waiting: dict[str, tuple[float, ...]] = {}
+        self.waiting: dict[str, tuple[int, tuple[float, ...]]] = {}  # by payment: when it was made, its features as scored
         self.bias = BIAS
         self.weights = list(SCORECARD)
         self.usual = [0.0] * len(NAMES)
@@ -61,12 +61,18 @@ class Triage:
             payee_profile.receive(number, transfer.amount_minor, transfer.event_time_ms)
         return score
 
+    def since_ms(self, txn_id: str) -> int | None:
+        """When a scored payment that awaits its outcome was made; None when it is not (or no longer) one."""
+        waiting = self.waiting.get(txn_id)
+        return waiting[0] if waiting is not None else None
+
     def learn(self, txn_id: str, outcome_is_misuse: bool, event_time_ms: int) -> bool:
         """Learn from a confirmed outcome of a scored payment; False when the payment is not remembered."""
-        features = self.waiting.pop(txn_id, None)
-        if features is None:
+        waiting = self.waiting.pop(txn_id, None)
+        if waiting is None:
             self.counts["outcomes_of_forgotten_payments"] += 1
             return False
+        features = waiting[1]
         self.counts["outcomes_learned"] += 1
         error = (1.0 if outcome_is_misuse else 0.0) - _squash(self._logit(features))
         self.bias += self.limits.rate * error
@@ -85,7 +91,7 @@ class Triage:
     def _score(self, transfer: Transfer, payer: Profile, payee: Profile) -> PaymentScore:
         features = features_of(payer, payee, transfer.amount_minor, transfer.event_time_ms)
         value = _squash(self._logit(features))
-        self.waiting[transfer.txn_id] = features
+        self.waiting[transfer.txn_id] = (transfer.event_time_ms, features)
         if len(self.waiting) > self.limits.waiting_max:
             del self.waiting[next(iter(self.waiting))]
             self.counts["scored_payments_forgotten"] += 1
@@ -114,7 +120,7 @@ class Triage:
         return {
             "profiles": [[name, profile.row()] for name, profile in self.profiles.items()],
             "next_number": self.next_number,
-            "waiting": [[txn_id, list(features)] for txn_id, features in self.waiting.items()],
+            "waiting": [[txn_id, since_ms, list(features)] for txn_id, (since_ms, features) in self.waiting.items()],
             "bias": self.bias,
             "weights": list(self.weights),
             "usual": list(self.usual),
@@ -125,7 +131,7 @@ class Triage:
         """Take the state that :meth:`snapshot` has given."""
         self.profiles = {name: Profile.of_row(row) for name, row in data["profiles"]}
         self.next_number = data["next_number"]
-        self.waiting = {txn_id: tuple(features) for txn_id, features in data["waiting"]}
+        self.waiting = {txn_id: (since_ms, tuple(features)) for txn_id, since_ms, features in data["waiting"]}
         self.bias, self.weights, self.usual = data["bias"], list(data["weights"]), list(data["usual"])
         self.counts = Counter(data["counts"])
 

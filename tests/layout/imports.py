@@ -23,7 +23,7 @@ DETECTOR_ROWS: tuple[tuple[str, ...], ...] = (
     ("verdict", "outbox"),
     ("detector", "crossing"),
     ("finding", "payouts", "correspondent"),
-    ("bounds", "books", "groups"),
+    ("bounds", "books", "groups", "dispositions"),
     ("places",),
     ("loans", "parties"),
     ("tracer", "sendings"),
