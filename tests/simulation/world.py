@@ -203,8 +203,11 @@ class World:
         self.deaths[str(why) if isinstance(why, Killed) else type(why).__name__] += 1
         for member in worker.members:
             self.loop.after_ms(SESSION_MS, None, member.group.kick, member)
-        if not self.is_over:
-            self.loop.after_ms(20 + self.random.random() * 300, None, self._start, worker.number)
+        self.loop.after_ms(20 + self.random.random() * 300, None, self._start_again, worker.number)
+
+    def _start_again(self, number: int) -> None:
+        if not self.is_over:  # the refold at the end is one worker's
+            self._start(number)
 
     def saved(self, worker: Worker, path: Path, next_offset: int) -> None:
         """A checkpoint is on the disk."""
