@@ -46,15 +46,20 @@ ORDER_TAKING = {
 SET_METHODS = {"union", "intersection", "difference", "symmetric_difference"}
 
 
-def impurities(source: str, *, learner: bool = False) -> list[str]:
-    """``line N: what is wrong``, in the order of the lines."""
+def impurities(source: str, *, learner: bool = False, index: bool = False) -> list[str]:
+    """``line N: what is wrong``, in the order of the lines.
+
+    Args:
+        learner: river is let in.
+        index: the module finds its neighbours, as the index of the typologies does; importing them is no input.
+    """
     tree = ast.parse(source)
-    found = [*_imports(tree, learner), *_calls(tree), *_set_orders(tree)]
+    found = [*_imports(tree, learner, index), *_calls(tree), *_set_orders(tree)]
     return [f"line {line}: {what}" for line, what in sorted(set(found))]
 
 
-def _imports(tree: ast.AST, learner: bool) -> Iterator[tuple[int, str]]:
-    allowed = IMPORTS_ALLOWED | ({"river"} if learner else set())
+def _imports(tree: ast.AST, learner: bool, index: bool) -> Iterator[tuple[int, str]]:
+    allowed = IMPORTS_ALLOWED | ({"river"} if learner else set()) | ({"importlib", "pkgutil"} if index else set())
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
