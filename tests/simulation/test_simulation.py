@@ -37,6 +37,8 @@ RARELY = {
 ONCE_FAILED = {
     100728: "a tick's page was half published when all was thought quiet",
     101315: "a worker that had died before the end took part in the refold behind it",
+    204472: "a worker that paused often was put out for the first of its pauses",
+    207319: "the refold behind the end brought what a last tick had made due",
     102295: "the worker of the refold was started twice, and each held the state against the other",
 }
 """Seed -> what it found."""
