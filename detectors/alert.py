@@ -68,6 +68,8 @@ class AlertBook:
             return None
         percentile = self._percentile(finding)
         alert = self._compose(said, finding, detector, context, watermark_ms, percentile)
+        if not said.revision:
+            said.said_ms = watermark_ms
         said.revision, said.status, said.severity = alert.revision, alert.status, alert.severity
         said.traced_minor, said.certain_minor = alert.traced_estimate_minor, alert.traced_min_minor
         said.score = alert.score if finding.stands else 0.0

@@ -254,14 +254,16 @@ class BookEngine(CrossReversals):
     def _overhear(self, item: Heard, sender: int, outputs: Outputs) -> None:
         self.alert_book.overhear(item.typology, item.alert_id, item.customer_id, item.score)
 
-    def _fault_of(self, event: Event) -> Fault | None:
-        return None if isinstance(event, Disposition) else super()._fault_of(event)
+    def _fault_of(self, event: Event, event_time_ms: int) -> Fault | None:
+        if isinstance(event, Disposition) and self._since_ms(event) is None:
+            return None  # another book's, or no book's
+        return super()._fault_of(event, event_time_ms)
 
-    def _dispose(self, event: Disposition, outputs: Outputs) -> None:
-        if event.alert_id in self.loan_of_alert:
-            super()._dispose(event, outputs)
+    def _dispose(self, event: Disposition, event_time_ms: int, outputs: Outputs) -> None:
+        if self._since_ms(event) is not None:
+            super()._dispose(event, event_time_ms, outputs)
         else:
-            self.counts["elsewhere"] += 1  # another book's alert, or no book's
+            self.counts["elsewhere"] += 1
 
 
 def engine_of(configuration: Configuration, books: Books) -> Engine:

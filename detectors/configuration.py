@@ -9,6 +9,8 @@ from msgspec import Struct
 
 from detectors.alert import AlertLimits
 from detectors.bounds import BoundLimits
+from detectors.dispositions import DispositionLimits
+from detectors.learners.triage import LearningLimits
 from detectors.legs import LegLimits
 from detectors.ruleset import RuleSet
 from detectors.tracer import TraceLimits
@@ -37,7 +39,9 @@ class Configuration(Struct, frozen=True, kw_only=True):
     bounds: BoundLimits = BoundLimits()
     legs: LegLimits = LegLimits()
     alerts: AlertLimits = AlertLimits()
+    dispositions: DispositionLimits = DispositionLimits()
     fold: FoldLimits = FoldLimits()
+    learning: LearningLimits = LearningLimits()
     utc_offset_minutes: int = 480  # of the calendar days that rules speak of; 480 = Beijing
 
     def digest(self) -> str:

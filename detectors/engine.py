@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import msgspec
@@ -21,11 +21,14 @@ from detectors.alert import AlertBook, rfc3339
 from detectors.alert_record import Alert, LoanRisk
 from detectors.configuration import Configuration
 from detectors.detector import Context, Detector
+from detectors.dispositions import LESSONS, Outcomes, subject_of
 from detectors.events import AccountTransaction, Disposition, Event, Fault, ListEntry, LoanDisbursement, PartyLink
 from detectors.finding import Finding
+from detectors.learners.score import PaymentScore
+from detectors.learners.triage import Triage
 from detectors.legs import Key, Legs
 from detectors.lending import RETIRE, Lending
-from detectors.loans import Loan, Passage
+from detectors.loans import LOAN_ITSELF, Loan, Passage
 from detectors.lots import Origin, Transfer
 from detectors.parties import Parties
 from detectors.places import Places
@@ -38,7 +41,7 @@ from detectors.typologies import TYPOLOGIES
 ENGINE_VERSION = "1"
 """Changes whenever the same events may lead to other outputs; a checkpoint of another version is not folded on."""
 
-SNAPSHOT_VERSION = 2
+SNAPSHOT_VERSION = 3
 SWEEP_MS = 60_000
 """How often, in event time, the fold looks for what is due or old."""
 
@@ -46,7 +49,7 @@ SWEEP_MS = 60_000
 class Outputs:
     """What one event led to. ``status`` is ``applied``, ``duplicate`` or ``rejected`` (then ``fault`` says why)."""
 
-    __slots__ = ("alerts", "fault", "movements", "remittances", "risks", "status")
+    __slots__ = ("alerts", "fault", "movements", "remittances", "risks", "scores", "status")
 
     def __init__(self, status: str = "applied", fault: Fault | None = None) -> None:
         self.status = status
@@ -55,6 +58,7 @@ class Outputs:
         self.risks: tuple[LoanRisk, ...] = ()
         self.movements: tuple[Movement, ...] = ()  # what loan money the event moved; for whoever follows the money itself
         self.remittances: tuple[Remittance, ...] = ()  # for other books; none where there is one book
+        self.scores: tuple[PaymentScore, ...] = ()  # of a payment from account to account, made before it taught anything
 
 
 class Engine:
@@ -65,8 +69,8 @@ class Engine:
     """
 
     state: ClassVar[frozenset[str]] = frozenset({
-        "alert_book", "counts", "legs", "lending", "loan_of_alert", "next_sweep_ms", "parties", "places", "reversal_legs",
-        "reversible", "seen", "tracer", "unowned", "watermark_ms",
+        "alert_book", "counts", "legs", "lending", "loan_of_alert", "next_sweep_ms", "outcomes", "parties", "places",
+        "reversal_legs", "reversible", "seen", "tracer", "unowned", "watermark_ms",
     })  # fmt: skip
     """What a snapshot holds; all else is made from it and the configuration."""
     is_one_of_many: ClassVar[bool] = False
@@ -84,11 +88,13 @@ class Engine:
         self.lending = Lending(configuration, self.tracer)
         self.alert_book = AlertBook(configuration.alerts, configuration.digest())
         self.loan_of_alert: dict[str, Loan] = {}
+        self.outcomes = Outcomes(configuration.dispositions)
         self.seen: Recent[int] = Recent(fold.seen_ids_max)
         self.reversible: Recent[Transfer] = Recent(fold.reversible_max)
         self.unowned: dict[int, list[Passage]] = {}  # by transfer: passages to accounts whose owner the other leg may tell
         self.reversal_legs: Recent[str] = Recent(fold.reversible_max)
         self.counts: Counter[str] = Counter()
+        self.triage = Triage(configuration.learning)
         self.begin()
 
     def _make_tracer(self) -> Tracer:
@@ -99,6 +105,7 @@ class Engine:
         self.context = Context(self.tracer, self.parties, self.configuration.codes, self.configuration.bounds)
         self.context.utc_offset_ms = self.configuration.utc_offset_minutes * 60_000
         self.detectors: list[Detector] = [make() for make in TYPOLOGIES]
+        self.scoring = self.configuration.learning.scoring > 0
 
     # --- the main path ----------------------------------------------------------------------------------------------
 
@@ -115,7 +122,7 @@ class Engine:
             return refused
         outputs = Outputs()
         self._advance(event_time_ms, outputs)
-        fault = self._fault_of(event)  # asked again: what it speaks of may have been retired just now
+        fault = self._fault_of(event, event_time_ms)  # asked again: what it speaks of may have been retired just now
         if fault is not None:
             outputs.status, outputs.fault = "rejected", fault
             return outputs
@@ -131,7 +138,7 @@ class Engine:
         elif isinstance(event, PartyLink):
             self.parties.link(event)
         elif isinstance(event, Disposition):
-            self._dispose(event, outputs)
+            self._dispose(event, event_time_ms, outputs)
         return outputs
 
     def _transact(self, txn: AccountTransaction, event_time_ms: int, outputs: Outputs) -> None:
@@ -167,6 +174,10 @@ class Engine:
             txn.currency,
             use,
         )
+        if self.scoring:
+            score = self.triage.see(transfer, payer, payee)
+            if score is not None:
+                outputs.scores = (score,)
         self.places.note_traffic(transfer, payer, payee, event_time_ms)
         repays = self._repaid_by(txn) if use == LOAN_REPAYMENT else None
         movement = self.tracer.pay(transfer, payer, payee, repays)
@@ -268,18 +279,35 @@ class Engine:
             days, stream = self.configuration.fold.time_leap_days_max, rfc3339(self.watermark_ms)
             reason = f"{event.event_time.isoformat()} is more than {days} days ahead of the stream ({stream})"
             return Outputs("rejected", Fault("event_time", reason))
-        fault = self._fault_of(event)
+        fault = self._fault_of(event, event_time_ms)
+        if fault is None and isinstance(event, Disposition) and self.outcomes.repeats(event):
+            self.counts["duplicates"] += 1
+            return Outputs("duplicate")
         return Outputs("rejected", fault) if fault is not None else None
 
-    def _fault_of(self, event: Event) -> Fault | None:
+    def _fault_of(self, event: Event, event_time_ms: int) -> Fault | None:
         """Why a record cannot be applied to what is known by its time."""
         if type(event) is AccountTransaction:  # nearly all of them: nothing to ask
             return None
         if isinstance(event, LoanDisbursement):
             return self.lending.fault_of(event)
-        if isinstance(event, Disposition) and event.alert_id not in self.loan_of_alert:
-            return Fault("alert_id", f"{event.alert_id!r} is no alert of a loan that is followed")
+        if isinstance(event, Disposition):
+            return self.outcomes.fault_of(event, event_time_ms, self._since_ms(event))
         return None
+
+    def _since_ms(self, event: Disposition) -> int | None:
+        """When what an outcome speaks of came up; None when it is not known (any more)."""
+        if event.alert_id is not None:
+            loan = self.loan_of_alert.get(event.alert_id)
+            return (
+                next((said.said_ms for said in loan.alerts.values() if said.alert_id == event.alert_id), None) if loan else None
+            )
+        if event.loan_id is not None:
+            loan = self.lending.loans.get(event.loan_id)
+            return loan.paid_ms if loan is not None else None
+        assert event.txn_id is not None, "a sound outcome names something"
+        since_ms = self.triage.since_ms(event.txn_id)
+        return since_ms if since_ms is not None else self.outcomes.since_ms(event.txn_id)
 
     def _advance(self, event_time_ms: int, outputs: Outputs) -> None:
         """Event time moves on, or a record is late."""
@@ -415,10 +443,34 @@ class Engine:
 
     # --- risk states ------------------------------------------------------------------------------------------------
 
-    def _dispose(self, event: Disposition, outputs: Outputs) -> None:
-        loan = self.loan_of_alert[event.alert_id]
-        loan.outcomes[event.alert_id] = event.outcome
-        self._restate(loan, outputs)
+    def _dispose(self, event: Disposition, event_time_ms: int, outputs: Outputs) -> None:
+        field, subject = subject_of(event)
+        since_ms = self._since_ms(event)
+        assert since_ms is not None, f"an outcome of an unknown {subject} is believed"
+        self.outcomes.hold(event, since_ms)
+        if field == "alert_id":
+            loan = self.loan_of_alert[subject]
+            loan.outcomes[subject] = event.outcome
+            self._restate(loan, outputs)
+            self._teach(_payments_of(loan, subject), event.outcome, event_time_ms)
+        elif field == "loan_id":
+            loan = self.lending.loans[subject]
+            loan.outcomes[LOAN_ITSELF] = event.outcome
+            for said in loan.alerts.values():  # what is said of it later is not settled by this
+                if self.outcomes.of("alert_id", said.alert_id) is None:
+                    loan.outcomes[said.alert_id] = event.outcome
+            self._restate(loan, outputs)
+        else:
+            self._teach([subject], event.outcome, event_time_ms)
+
+    def _teach(self, payments: Iterable[str], outcome: str, event_time_ms: int) -> None:
+        """What a conclusion teaches of the payments it rests on; those that have taught already do not again."""
+        lesson = LESSONS.get(outcome)
+        for txn_id in payments if lesson is not None else ():
+            if self.triage.since_ms(txn_id) is not None:
+                self.triage.learn(txn_id, lesson, event_time_ms)  # type: ignore[arg-type]
+            else:
+                self.counts["payments_that_teach_no_more"] += 1
 
     def _restate(self, loan: Loan, outputs: Outputs) -> None:
         risk = risk_of(loan, self.watermark_ms or 0)
@@ -436,9 +488,10 @@ class Engine:
     @property
     def counters(self) -> dict[str, int]:
         """Everything that was counted, by name; forgetting included."""
-        parts = (self.tracer, self.parties, self.places, self.legs, self.lending, self.alert_book)
+        parts = (self.tracer, self.parties, self.places, self.legs, self.lending, self.alert_book, self.triage)
         total = sum((part.counts for part in parts), self.counts)
         total["ids_forgotten"] = self.seen.forgotten
+        total["outcomes_forgotten"] = self.outcomes.held.forgotten
         total["reversible_forgotten"] = self.reversible.forgotten
         total["loans_followed"] = len(self.lending.loans)
         total["accounts"] = self.tracer.number_of_accounts()
@@ -453,6 +506,7 @@ class Engine:
             "configuration_digest": self.configuration.digest(),
             "state": snapshot.freeze(state),
             "detectors": {detector.code: dict(detector.snapshot()) for detector in self.detectors},
+            "triage": self.triage.snapshot(),
         }
 
     @classmethod
@@ -479,11 +533,20 @@ class Engine:
         engine.begin()
         for detector in engine.detectors:
             detector.restore(data["detectors"][detector.code])
+        engine.triage.restore(data["triage"])
         return engine
 
     @classmethod
     def _make(cls, configuration: Configuration, data: Mapping[str, Any]) -> Self:
         return cls(configuration)
+
+
+def _payments_of(loan: Loan, alert_id: str) -> Iterator[str]:
+    """The payments that an alert of the loan counts."""
+    for typology, said in loan.alerts.items():
+        if said.alert_id == alert_id:
+            for hit in loan.hits.get(typology, ()):
+                yield hit.transfer.txn_id
 
 
 def _fingerprint(event: Event, event_time_ms: int) -> tuple[str, int]:

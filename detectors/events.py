@@ -44,6 +44,7 @@ LinkRole = Literal[
     "LEGAL_REP", "SHAREHOLDER", "CONTROLLER", "SPOUSE", "RELATIVE", "GUARANTOR", "SAME_ADDRESS", "SAME_PHONE",
     "GROUP_MEMBER", "STAFF", "BROKER",
 ]  # fmt: skip
+Outcome = Literal["MISUSE_CONFIRMED", "FALSE_POSITIVE", "INCONCLUSIVE_MONITOR", "DATA_ERROR", "APPROVED_EXCEPTION"]
 ListName = Literal["HUB", "ALLOW", "DENY", "BROKER", "SECURITIES_FIRM", "PROPERTY_FIRM", "LENDER", "STAFF"]
 
 
@@ -171,10 +172,13 @@ class ListEntry(Event, frozen=True, kw_only=True, tag="list_entry", omit_default
 
 
 class Disposition(Event, frozen=True, kw_only=True, tag="disposition", omit_defaults=True):
-    """An analyst's outcome of an alert."""
+    """An analyst's outcome of an alert, a payment or a loan: exactly one of the three is named."""
 
-    alert_id: Id
-    outcome: Literal["MISUSE_CONFIRMED", "FALSE_POSITIVE", "INCONCLUSIVE_MONITOR", "DATA_ERROR", "APPROVED_EXCEPTION"]
+    outcome: Outcome
+    alert_id: Id | None = None
+    txn_id: Id | None = None
+    loan_id: Id | None = None
+    corrects: Outcome | None = None  # the outcome held so far, when this one replaces it; absent: it may not contradict
     reason: Text | None = None
     actor_id: Id | None = None
     actor_role: Code | None = None
@@ -218,7 +222,7 @@ def fault_of(event: Event, event_time_ms: int | None = None) -> Fault | None:
         return _fault_of_amount(event)  # type: ignore[arg-type]
     if isinstance(event, (PartyLink, ListEntry)):
         return _fault_of_validity(event)
-    return None
+    return _fault_of_outcome(event) if isinstance(event, Disposition) else None
 
 
 def _fault_of_amount(event: AccountTransaction | LoanDisbursement) -> Fault | None:
@@ -237,4 +241,13 @@ def _fault_of_validity(event: PartyLink | ListEntry) -> Fault | None:
         return Fault("valid_until", f"{event.valid_until.isoformat()} is not after valid_from {event.valid_from.isoformat()}")
     if isinstance(event, ListEntry) and event.account_id is None and event.party_id is None:
         return Fault("account_id", "a list entry needs an account_id or a party_id")
+    return None
+
+
+def _fault_of_outcome(event: Disposition) -> Fault | None:
+    named = [field for field in ("alert_id", "txn_id", "loan_id") if getattr(event, field) is not None]
+    if len(named) != 1:
+        return Fault("alert_id", f"an outcome names one of alert_id, txn_id and loan_id; found {' and '.join(named) or 'none'}")
+    if event.corrects == event.outcome:
+        return Fault("corrects", f"{event.corrects} is the outcome itself: nothing would be corrected")
     return None

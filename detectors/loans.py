@@ -8,6 +8,9 @@ from detectors.lots import Origin, Transfer
 from detectors.ruleset import RuleSet
 from detectors.tracer import Parcel
 
+LOAN_ITSELF = ""
+"""Instead of an alert's id: the outcome is of the whole loan."""
+
 
 class Passage:
     """A transfer that carried money of one loan: what detectors observe."""
@@ -50,11 +53,12 @@ class Passage:
 class Published:
     """What subscribers last heard of one alert."""
 
-    __slots__ = ("alert_id", "certain_minor", "revision", "score", "severity", "status", "traced_minor")
+    __slots__ = ("alert_id", "certain_minor", "revision", "said_ms", "score", "severity", "status", "traced_minor")
 
     def __init__(self, alert_id: str) -> None:
         self.alert_id = alert_id
         self.revision = 0
+        self.said_ms = 0  # event time at which it was first said
         self.status = "WITHDRAWN"
         self.severity = "LOW"
         self.score = 0.0
@@ -83,7 +87,7 @@ class Loan:
         self.hits: dict[str, list[Passage]] = {}  # typology -> passages it counts
         self.pending: list[Passage] = []  # passages seen before the loan's particulars
         self.alerts: dict[str, Published] = {}  # typology -> what was last said of it
-        self.outcomes: dict[str, str] = {}  # alert_id -> the analyst's outcome
+        self.outcomes: dict[str, str] = {}  # alert_id or LOAN_ITSELF -> the analyst's outcome
         self.risk_state = "NORMAL"
         self.stood: dict[str, tuple[int, ...]] = {}  # typology -> the passages (by ``seq``) on which it last stood
 

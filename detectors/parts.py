@@ -43,6 +43,7 @@ def graph_of(engine: Engine, entangled: Collection[Key]) -> dict[str, Any]:
         "version": SNAPSHOT_VERSION,
         "state": snapshot.freeze(state, has_row),
         "detectors": {detector.code: dict(detector.snapshot()) for detector in engine.detectors},
+        "triage": engine.triage.snapshot(),
     }
 
 
@@ -89,4 +90,5 @@ def engine_of(
     engine.begin()
     for detector in engine.detectors:
         detector.restore(graph["detectors"][detector.code])
+    engine.triage.restore(graph["triage"])
     return engine

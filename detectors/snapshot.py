@@ -26,6 +26,7 @@ from detectors.booking import BOOKINGS, Booking, Holding
 from detectors.books import Books
 from detectors.configuration import Configuration
 from detectors.crossing import BookTracer
+from detectors.dispositions import Outcomes
 from detectors.legs import LegLimits, Legs, OpenLeg
 from detectors.lending import Lending
 from detectors.loans import Loan, Passage, Published
@@ -42,7 +43,7 @@ from detectors.uses import CodeLists
 CLASSES: dict[str, type[Any]] = {
     cls.__name__: cls
     for cls in (Account, AlertBook, BookAccount, BookOrigin, BookTracer, BookTransfer, Changes, Claim, Gain, Legs, Lending,
-                Loan, Origin, Parties, Passage, Payouts, Places, Published, Recent, Sendings, Tracer, Transfer)
+                Loan, Origin, Outcomes, Parties, Passage, Payouts, Places, Published, Recent, Sendings, Tracer, Transfer)
 }  # fmt: skip
 SHORT: tuple[type[Any], ...] = (Holding, Lot, Parcel, Trail)
 """Classes with a form of their own instead of a node."""

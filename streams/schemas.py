@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from detectors.alert_record import Alert, LoanRisk
-from detectors.events import EVENT_TYPES, AccountTransaction, Event, ListEntry, LoanDisbursement
+from detectors.events import EVENT_TYPES, AccountTransaction, Disposition, Event, ListEntry, LoanDisbursement
 from detectors.money import EXPONENTS
 from streams.codec import SOURCE_SEQ_MAX
 from streams.files.rejects import Reject
@@ -72,6 +72,8 @@ def event_schema(file_name: str, event: type[Event]) -> Schema:
         schema["allOf"] = _exponent_rules()
     if issubclass(event, ListEntry):
         schema["anyOf"] = [_given("account_id"), _given("party_id")]
+    if issubclass(event, Disposition):
+        schema["oneOf"] = [_given("alert_id"), _given("txn_id"), _given("loan_id")]
     return schema
 
 

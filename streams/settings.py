@@ -1,7 +1,8 @@
 """Settings: one frozen value made once at the edge, from the package's rule sets and an optional TOML file.
 
 The file may hold ``utc_offset_minutes``, ``bookings``, ``rule_sets`` (paths of further rule files, which replace shipped
-ones of the same id) and the sections ``[trace]``, ``[bounds]``, ``[legs]``, ``[alerts]``, ``[fold]`` of the fold and
+ones of the same id) and the sections ``[trace]``, ``[bounds]``, ``[legs]``, ``[alerts]``, ``[dispositions]``, ``[fold]``,
+``[learning]`` of the fold and
 ``[kafka]``, ``[intake]``, ``[detect]``, ``[books]``, ``[metrics]`` of the live path; their keys are listed with defaults and
 consequences in ``docs/configuration.md``.
 """
@@ -20,6 +21,8 @@ from detectors.alert import AlertLimits
 from detectors.booking import BOOKINGS
 from detectors.bounds import BoundLimits
 from detectors.configuration import Configuration, FoldLimits
+from detectors.dispositions import DispositionLimits
+from detectors.learners.triage import LearningLimits
 from detectors.legs import LegLimits
 from detectors.ruleset import RuleSet, RuleSetMistake, overlaps, parse_rule_set
 from detectors.tracer import TraceLimits
@@ -34,7 +37,9 @@ SECTIONS: dict[str, type[Struct]] = {
     "bounds": BoundLimits,
     "legs": LegLimits,
     "alerts": AlertLimits,
+    "dispositions": DispositionLimits,
     "fold": FoldLimits,
+    "learning": LearningLimits,
 }
 """Sections that the fold depends on."""
 

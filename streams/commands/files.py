@@ -160,7 +160,7 @@ def evaluate(
     with errors_in_one_line():
         import msgspec
 
-        from streams.files.evaluate import evaluate as run
+        from streams.files.evaluate.thefts import evaluate as run
 
         measures = msgspec.json.format(msgspec.json.encode(run(directory, settings=settings_of(config))), indent=2)
         if json_file is None:

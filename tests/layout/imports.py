@@ -14,13 +14,15 @@ DETECTOR_ROWS: tuple[tuple[str, ...], ...] = (
     ("snapshot", "risk"),
     ("lending",),
     ("configuration",),
+    ("learners",),
+    ("profile",),
     ("alert",),
     ("typologies",),
     ("use_rule",),
     ("verdict", "outbox"),
     ("detector", "crossing"),
     ("finding", "payouts", "correspondent"),
-    ("bounds", "books"),
+    ("bounds", "books", "dispositions"),
     ("places",),
     ("loans", "parties"),
     ("tracer", "sendings"),
@@ -101,8 +103,8 @@ def _is_in(name: str, package: str) -> bool:
 
 
 def _is_room_index(module: str) -> bool:
-    """Only ``typologies/__init__.py`` may name the typologies; they never name each other."""
-    return module == "detectors.typologies"
+    """Only ``typologies/__init__.py`` may name the typologies; they never name each other. Learners are built of each other."""
+    return module == "detectors.typologies" or room_of(module) == "learners"
 
 
 def _row_breaches(

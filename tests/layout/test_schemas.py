@@ -52,6 +52,8 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("list-entries", LIST_ENTRY),
     ("list-entries", LIST_ENTRY | {"account_id": None, "party_id": "P1"}),
     ("dispositions", OUTCOME),
+    ("dispositions", OUTCOME | {"alert_id": None, "txn_id": "t1", "corrects": "MISUSE_CONFIRMED"}),
+    ("dispositions", OUTCOME | {"alert_id": None, "loan_id": "L1"}),
     ("ticks", TICK),
 ]
 
@@ -85,6 +87,9 @@ BAD: list[tuple[str, str, dict[str, Any]]] = [
     ("list entry of null", "list-entries", LIST_ENTRY | {"account_id": None}),
     ("role unknown", "party-links", LINK | {"role": "FRIEND"}),
     ("outcome unknown", "dispositions", OUTCOME | {"outcome": "GUILTY"}),
+    ("outcome of nothing", "dispositions", OUTCOME | {"alert_id": None}),
+    ("outcome of two things", "dispositions", OUTCOME | {"loan_id": "L1"}),
+    ("correction of an unknown outcome", "dispositions", OUTCOME | {"corrects": "GUILTY"}),
     ("no instant", "ticks", {}),
 ]
 

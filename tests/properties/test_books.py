@@ -73,7 +73,7 @@ def events_of(scenario: Scenario) -> list[Event]:
     for event in map(event_of, scenario.records):
         if isinstance(event, Fault):
             continue
-        named = re.fullmatch(r"(?P<code>[A-Z0-9_]+) of (?P<loan>\S+)", getattr(event, "alert_id", ""))
+        named = re.fullmatch(r"(?P<code>[A-Z0-9_]+) of (?P<loan>\S+)", getattr(event, "alert_id", None) or "")
         if isinstance(event, Disposition) and named is not None:
             event = msgspec.structs.replace(event, alert_id=alert_id(named["loan"], CODES[named["code"]]))
         events.append(event)

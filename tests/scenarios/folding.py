@@ -108,7 +108,7 @@ def _apply(folding: Folding, record: Record) -> None:
 
 def _named_alert(folding: Folding, event: Event) -> Event:
     """``outcome T01 of L1 FALSE_POSITIVE`` names the alert by typology and loan."""
-    named = re.fullmatch(rf"{_CODE} of (?P<loan>\S+)", event.alert_id)  # type: ignore[attr-defined]
+    named = re.fullmatch(rf"{_CODE} of (?P<loan>\S+)", event.alert_id or "")  # type: ignore[attr-defined]
     alert = folding.latest(CODES[named["code"]], named["loan"]) if named is not None else None
     return event if alert is None else msgspec.structs.replace(event, alert_id=alert.alert_id)
 

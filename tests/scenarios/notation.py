@@ -214,10 +214,17 @@ class _Reader:
         elif word == "tick":
             self._add("ticks", {})
         elif word == "outcome":
-            alert_id, outcome = rest.rsplit(" ", 1)
-            self._add("dispositions", {"alert_id": alert_id, "outcome": outcome})
+            self._outcome(rest)
         else:
             raise ValueError(f"cannot read {text!r}")
+
+    def _outcome(self, text: str) -> None:
+        """``T01 of L1 OUTCOME``, ``loan L1 OUTCOME`` or ``payment txn OUTCOME``, each perhaps with ``correcting OUTCOME``."""
+        text, _, corrects = text.partition(" correcting ")
+        subject, outcome = text.rsplit(" ", 1)
+        kind, _, name = subject.partition(" ")
+        field, name = {"loan": ("loan_id", name), "payment": ("txn_id", name)}.get(kind, ("alert_id", subject))
+        self._add("dispositions", {field: name, "outcome": outcome} | ({"corrects": corrects} if corrects else {}))
 
     # --- lines that are no events -----------------------------------------------------------------------------------
 

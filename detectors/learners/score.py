@@ -1,0 +1,26 @@
+"""The score of one payment, as given before anything was learned from it."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Contribution(Struct, frozen=True):
+    """What one feature did to a score. ``usual`` is what the feature mostly is; ``weight`` is in log-odds and adds up."""
+
+    feature: str
+    value: float
+    usual: float
+    weight: float
+
+
+class PaymentScore(Struct, frozen=True):
+    """How suspicious a payment from account to account is, from 0 to 1; a rank within its day more than a probability."""
+
+    txn_id: str
+    event_time_ms: int
+    payer: str
+    payee: str
+    amount_minor: int
+    score: float
+    features: tuple[float, ...]  # in the order of detectors.learners.features.NAMES

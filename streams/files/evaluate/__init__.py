@@ -1,0 +1,1 @@
+"""Evaluate: a labelled folder through the product's own fold, and what came out against the answer key."""
