@@ -19,6 +19,7 @@ from detectors.alert_record import Alert, LoanRisk
 from detectors.configuration import Configuration
 from detectors.engine import Engine
 from detectors.events import EVENT_TYPES, AccountTransaction, Event, LoanDisbursement, PartyLink, Tick
+from detectors.typologies import TYPOLOGIES
 from streams.codec import decode, encode
 from streams.settings import load_settings
 from streams.simulate.world import simulate
@@ -87,7 +88,8 @@ def alerts_of(configuration: Configuration, events: list[Event]) -> list[Alert]:
 
 def test_the_mixed_stream_raises_every_typology() -> None:
     alerts = alerts_of(SHIPPED, STREAM)
-    assert {alert.typology for alert in alerts} == {"T01", "T02", "T05", "T06", "T08", "T09", "T12"}
+    by_the_calendar = {"T22"}  # a story that is moved to other days no longer ends its month
+    assert {alert.typology for alert in alerts} | by_the_calendar == {make.code for make in TYPOLOGIES}
     assert {alert.status for alert in alerts} == {"OPEN", "WITHDRAWN"}
 
 
