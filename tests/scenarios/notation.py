@@ -28,7 +28,8 @@ TEXTS = {
 }  # fmt: skip
 LOAN_TEXTS = {
     "contract": "contract_sign_date", "product": "product_class", "borrower": "borrower_type", "purpose": "purpose_code",
-    "customer": "customer_id", "manager": "account_manager_id", "exponent": "amount_exponent",
+    "customer": "customer_id", "manager": "account_manager_id", "exponent": "amount_exponent", "purpose-text": "purpose_text",
+    "borrower-industry": "borrower_industry",
 }  # fmt: skip
 OUTSIDE = ("cash", "nobody")  # names that are no accounts
 LEG_WORDS = frozenset({"no balance", "one record", "credit leg first", "debit leg only", "credit leg only"})
@@ -311,7 +312,7 @@ class _Reader:
             if option in LOAN_WORDS:
                 words.add(option)
             elif word in LOAN_TEXTS:
-                ledger[LOAN_TEXTS[word]] = int(rest) if word == "exponent" else rest
+                ledger[LOAN_TEXTS[word]] = int(rest) if word == "exponent" else rest.strip('"')
             elif option.startswith("credit at "):
                 credited = self._moment(option.removeprefix("credit at "))
             elif word == "occurs":
