@@ -51,11 +51,11 @@ def renamed(event: Event, prefix: str) -> Event:
     return msgspec.structs.replace(event, **changes)
 
 
-def mixed_stream() -> list[Event]:
-    """The events of all scenarios in one stream."""
+def stream_of(scenarios: list[Scenario]) -> list[Event]:
+    """The events of these scenarios in one stream."""
     stream: list[Event] = []
     offset = timedelta()
-    for number, scenario in enumerate(SCENARIOS):
+    for number, scenario in enumerate(scenarios):
         events = [renamed(event, f"s{number}.") for event in events_of(scenario) if event.event_time >= FIRST_DAY]
         moved = [msgspec.structs.replace(event, event_time=event.event_time + offset) for event in events]
         if moved:
@@ -64,7 +64,7 @@ def mixed_stream() -> list[Event]:
     return stream
 
 
-STREAM = mixed_stream()
+STREAM = stream_of(SCENARIOS)
 
 
 def outputs_of(engine: Engine, events: list[Event]) -> list[bytes]:
