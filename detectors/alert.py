@@ -141,7 +141,7 @@ class AlertBook:
             bounds_exact=finding.bounds.exact, bounds_rest_on=finding.bounds.rests_on, measures=finding.measures, path=path,
             path_steps_left_out=left_out, hops_visible=hops, left_bank=left_bank, look_alikes=finding.look_alikes,
             rule_set=RuleSetUse(rule_set_id=rules.rule_set_id, version=rules.version, effective_from=rules.effective_from,
-                                verified=rules.verified, why=loan.rule_why),
+                                verified=rules.is_verified(finding.typology), why=loan.rule_why),
             detector=f"{finding.typology.lower()}_{detector.name.lower()}", contributions=finding.contributions,
             model_version=MODEL_VERSION, configuration_digest=self.configuration_digest,
             prior_alerts=self._prior(loan, said.alert_id), recommended_checks=detector.checks,
