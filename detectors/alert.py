@@ -1,27 +1,28 @@
 """From findings to alerts: stable ids, revisions, the money's path, sentences, the digest of the evidence.
 
-An alert is one loan and one typology. It is revised when what it says has changed enough to matter
-(``revise_share_min``), and withdrawn, not deleted, when it no longer holds.
+An alert is one subject (a loan, a group of loans, an account) and one typology. It is revised when what it says has changed
+enough to matter (``revise_share_min``), and withdrawn, not deleted, when it no longer holds.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 from bisect import bisect_right, insort
 from collections import Counter
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from detectors.accounts import HELD, IN_TRANSIT
-from detectors.alert_record import Alert, PathStep, RuleSetUse, Subject
+from detectors.alert_record import Alert, Member, PathStep, RuleSetUse, Subject
 from detectors.detector import Context, Detector
+from detectors.economy import AlertEconomy, AlertLimits, lowered
 from detectors.finding import Finding
-from detectors.loans import Loan, Published
+from detectors.groups import Group
+from detectors.loans import Loan, Passage, Published
 from detectors.lots import Transfer
-from detectors.money import format_money
+from detectors.sentences import sentences
 from detectors.uses import LOAN_INTEREST, LOAN_REPAYMENT, TIME_DEPOSIT, WEALTH
 
 WITHIN_THE_BANK = frozenset({HELD, IN_TRANSIT, TIME_DEPOSIT, WEALTH, LOAN_REPAYMENT, LOAN_INTEREST})
@@ -29,20 +30,6 @@ WITHIN_THE_BANK = frozenset({HELD, IN_TRANSIT, TIME_DEPOSIT, WEALTH, LOAN_REPAYM
 
 METHOD = "loan-first, first in first out among loans; bounds by maximum flow; FIFO beside"
 MODEL_VERSION = "scorecard-1"
-
-
-class AlertLimits(Struct, frozen=True, forbid_unknown_fields=True):
-    """What an alert may hold and when it is said again."""
-
-    path_steps_max: int = 60  # transfers in the path, those that carried most; the rest is counted in path_steps_left_out
-    revise_share_min: float = 0.10  # an open alert is revised when a traced figure changed by this share of the loan
-    prior_alerts_max: int = 5  # earlier alerts of the same customer named in an alert
-    customers_max: int = 100_000  # customers whose earlier alerts are remembered; the oldest is forgotten
-    scores_max: int = 1_000  # scores kept per typology for the percentile
-    percentile_scores_min: int = 20  # fewer give no percentile
-
-
-SEVERITIES = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
 
 
 class AlertBook:
@@ -53,26 +40,36 @@ class AlertBook:
         self.configuration_digest = configuration_digest
         self.by_customer: dict[str, list[str]] = {}
         self.scores: dict[str, list[float]] = {}
+        self.economy = AlertEconomy(limits)
         self.counts: Counter[str] = Counter()
 
-    def hear(self, finding: Finding, detector: Detector, context: Context, watermark_ms: int) -> Alert | None:
-        """The alert to publish for a finding; None when there is nothing new to say."""
-        loan = finding.loan
-        said = loan.alerts.get(finding.typology)
-        if said is None:
-            if not finding.stands:
-                return None
-            said = loan.alerts[finding.typology] = Published(alert_id(loan.loan_id, finding.typology))
-        if not self._is_news(said, finding):
+    def hear(
+        self, finding: Finding, detector: Detector, context: Context, watermark_ms: int, loans_followed: int
+    ) -> Alert | None:  # fmt: skip
+        """The alert to publish for a finding; None when there is nothing new to say, or it is not to be said now."""
+        said = finding.said
+        if said is None and not finding.stands:
+            return None
+        finding = lowered(finding, detector.kind, context, self.limits)
+        if said is not None and not self._is_news(said, finding):
             self.counts["revisions_withheld"] += 1
             return None
+        withheld = self.economy.withholds(finding, detector.kind, said, watermark_ms, loans_followed)
+        if withheld:
+            self.counts[withheld] += 1
+            return None
+        said = said if said is not None else _open(finding)
         percentile = self._percentile(finding)
         alert = self._compose(said, finding, detector, context, watermark_ms, percentile)
         if not said.revision:
             said.said_ms = watermark_ms
         said.revision, said.status, said.severity = alert.revision, alert.status, alert.severity
         said.traced_minor, said.certain_minor = alert.traced_estimate_minor, alert.traced_min_minor
+        said.possible_minor = alert.traced_max_minor
         said.score = alert.score if finding.stands else 0.0
+        if finding.group is not None:
+            for loan in finding.group.loans.values():
+                loan.alerts[f"{finding.typology}/{said.alert_id}"] = said
         return alert
 
     def overhear(self, typology: str, alert_id: str, customer_id: str | None, score: float | None) -> None:
@@ -92,7 +89,7 @@ class AlertBook:
         if said.severity != finding.severity:
             return True
         change = max(abs(finding.traced_minor - said.traced_minor), abs(finding.bounds.certain_minor - said.certain_minor))
-        return finding.loan.share(change) >= self.limits.revise_share_min
+        return finding.about.share(change) >= self.limits.revise_share_min
 
     def _percentile(self, finding: Finding) -> float | None:
         if not finding.stands:
@@ -105,8 +102,9 @@ class AlertBook:
             insort(scores, finding.score)
         return percentile
 
-    def _prior(self, loan: Loan, own_id: str) -> tuple[str, ...]:
-        return self._prior_of(loan.borrower_id, own_id) if loan.borrower_id is not None else ()
+    def _prior(self, about: Loan | Group, own_id: str) -> tuple[str, ...]:
+        customer_id = about.borrower_id if isinstance(about, Loan) else None
+        return self._prior_of(customer_id, own_id) if customer_id is not None else ()
 
     def _prior_of(self, customer_id: str, own_id: str) -> tuple[str, ...]:
         earlier = self.by_customer.get(customer_id)
@@ -125,30 +123,37 @@ class AlertBook:
         self, said: Published, finding: Finding, detector: Detector, context: Context, watermark_ms: int,
         percentile: float | None,
     ) -> Alert:  # fmt: skip
-        loan = finding.loan
+        about = finding.about
         path, left_out, hops, left_bank = self._path(finding, context)
         english, chinese = sentences(finding, detector)
-        last_ms = max(hit.transfer.event_time_ms for hit in finding.hits)
-        rules = context.rules(loan)
+        last_ms = max((hit.transfer.event_time_ms for hit in finding.hits), default=watermark_ms)
+        rules = context.rules(about)
         alert = Alert(
             alert_id=said.alert_id, revision=said.revision + 1, status="OPEN" if finding.stands else "WITHDRAWN",
             typology=finding.typology, typology_name=detector.name, typology_name_zh=detector.name_zh, kind=detector.kind,
             severity=finding.severity, score=finding.score, score_percentile=percentile,  # type: ignore[arg-type]
-            subject=_subject(loan, finding.account_id), sentence_en=english, sentence_zh=chinese,
-            currency=loan.account.currency,
+            subject=self._subject(finding), sentence_en=english, sentence_zh=chinese, currency=about.currency,
             traced_min_minor=finding.bounds.certain_minor, traced_estimate_minor=finding.traced_minor,
             traced_max_minor=finding.bounds.possible_minor, traced_fifo_minor=finding.fifo_minor, method=METHOD,
             bounds_exact=finding.bounds.exact, bounds_rest_on=finding.bounds.rests_on, measures=finding.measures, path=path,
-            path_steps_left_out=left_out, hops_visible=hops, left_bank=left_bank, look_alikes=finding.look_alikes,
+            path_steps_left_out=left_out, related=finding.related, party_notes=finding.party_notes, hops_visible=hops,
+            left_bank=left_bank, look_alikes=finding.look_alikes,
             rule_set=RuleSetUse(rule_set_id=rules.rule_set_id, version=rules.version, effective_from=rules.effective_from,
-                                verified=rules.is_verified(finding.typology), why=loan.rule_why),
+                                verified=rules.is_verified(finding.typology), why=about.rule_why),
             detector=f"{finding.typology.lower()}_{detector.name.lower()}", contributions=finding.contributions,
             model_version=MODEL_VERSION, configuration_digest=self.configuration_digest,
-            prior_alerts=self._prior(loan, said.alert_id), recommended_checks=detector.checks,
-            recommended_measures=detector.measures, event_time=rfc3339(last_ms), scored_time=rfc3339(watermark_ms),
-            evidence_digest="",
+            prior_alerts=self._prior(about, said.alert_id), recommended_checks=detector.checks,
+            recommended_measures=detector.measures, routing="RESTRICTED" if finding.restricted else "NORMAL",
+            event_time=rfc3339(last_ms if finding.event_time_ms is None else finding.event_time_ms),
+            scored_time=rfc3339(watermark_ms), evidence_digest="",
         )  # fmt: skip
         return msgspec.structs.replace(alert, evidence_digest=evidence_digest(alert))
+
+    def _subject(self, finding: Finding) -> Subject:
+        if finding.group is not None:
+            return _subject_of_group(finding.group, finding.hits, self.limits.members_named_max)
+        assert finding.loan is not None, f"a finding of {finding.typology} is about nobody"
+        return _subject_of_loan(finding.loan, finding.account_id)
 
     def _path(self, finding: Finding, context: Context) -> tuple[tuple[PathStep, ...], int, int, bool]:
         """The transfers of the money's way in order, each with what it carried to the destination."""
@@ -171,9 +176,26 @@ class AlertBook:
         )
 
 
-def alert_id(loan_id: str, typology: str) -> str:
-    """The same loan and typology always have the same id."""
-    return f"{typology}-{hashlib.sha256(f'{typology}|{loan_id}'.encode()).hexdigest()[:16]}"
+def alert_id(subject: str, typology: str) -> str:
+    """The same subject (a loan's id) and typology always have the same id."""
+    return f"{typology}-{hashlib.sha256(f'{typology}|{subject}'.encode()).hexdigest()[:16]}"
+
+
+def group_alert_id(group: Group) -> str:
+    """The same account, typology and first member always have the same id; a group that forms anew is another episode."""
+    first = next((loan.loan_id for loan in group.loans.values()), "")
+    return alert_id(f"{group.currency} {group.account_id}|{first}", group.typology)
+
+
+def _open(finding: Finding) -> Published:
+    """A subject of which nothing was said yet; an alert about a group is one of each member's alerts too."""
+    group = finding.group
+    if group is None:
+        assert finding.loan is not None, f"a finding of {finding.typology} is about nobody"
+        said = finding.loan.alerts[finding.typology] = Published(alert_id(finding.loan.loan_id, finding.typology))
+        return said
+    group.said = Published(group_alert_id(group))
+    return group.said
 
 
 def evidence_digest(alert: Alert) -> str:
@@ -181,6 +203,7 @@ def evidence_digest(alert: Alert) -> str:
     evidence = (
         alert.alert_id, alert.subject, alert.traced_min_minor, alert.traced_estimate_minor, alert.traced_max_minor,
         alert.traced_fifo_minor, alert.measures, alert.path, alert.look_alikes, alert.rule_set, alert.contributions,
+        *((alert.related, alert.party_notes) if alert.related or alert.party_notes else ()),
     )  # fmt: skip
     return hashlib.sha256(msgspec.json.encode(evidence)).hexdigest()
 
@@ -202,128 +225,33 @@ def _step(hop: int, transfer: Transfer, carried_minor: int) -> PathStep:
     )  # fmt: skip
 
 
-def _subject(loan: Loan, account_id: str | None) -> Subject:
-    info = loan.info
-    named = {
-        name: getattr(info, name, None)
-        for name in (
-            "contract_id",
-            "borrower_type",
-            "product_class",
-            "purpose_code",
-            "purpose_text",
-            "org_id",
-            "account_manager_id",
-        )
-    }
+def _subject_of_loan(loan: Loan, account_id: str | None) -> Subject:
+    named: dict[str, Any] = {name: getattr(loan.info, name, None) for name in _PARTICULARS}
     return Subject(
         loan_id=loan.loan_id, customer_id=loan.borrower_id, account_id=account_id, loan_amount_minor=loan.amount_minor,
         disbursed_at=rfc3339(loan.paid_ms), **named,
     )  # fmt: skip
 
 
-def sentences(finding: Finding, detector: Detector) -> tuple[str, str]:
-    """What happened in one sentence: (English, Chinese)."""
-    if not finding.stands:
-        return _withdrawal(finding, detector)
-    loan, currency = finding.loan, finding.loan.account.currency
-    standing = [hit for hit in finding.hits if hit.transfer.standing_minor]
-    whole, traced = format_money(loan.amount_minor, currency), format_money(finding.traced_minor, currency)
-    share = f"{loan.share(finding.traced_minor):.0%}"
-    when_en, when_zh = _when(loan.hours_since_payout(max(hit.transfer.event_time_ms for hit in standing)))
-    count, between = len(standing), max(hit.hops for hit in standing) - 1
-    way_en = way_zh = ""
-    if between and finding.account_id is None:
-        way_en = f" through {_plural(between, 'account')} in between"
-        way_zh = f"，中间经过{between}个账户"
-    sure_en, sure_zh = _certainty(finding)
-    english = (
-        f"Of loan {loan.loan_id} ({whole}) of {loan.borrower_id or 'an unnamed customer'}, {traced} ({share}) went "
-        f"{finding.destination_en}, within {when_en} of the payout, in {_plural(count, 'payment')}{way_en}; {sure_en}."
-    )
-    chinese = (
-        f"客户{loan.borrower_id or '（未载明）'}的借据{loan.loan_id}（{whole}）放款后{when_zh}内，{traced}（{share}）"
-        f"{finding.destination_zh}，共{count}笔支付{way_zh}；{sure_zh}。"
-    )
-    return english, chinese
+_PARTICULARS = (
+    "contract_id", "borrower_type", "product_class", "purpose_code", "purpose_text", "org_id", "account_manager_id",
+)  # fmt: skip
 
 
-def _certainty(finding: Finding) -> tuple[str, str]:
-    loan, certain_minor = finding.loan, finding.bounds.certain_minor
-    if not certain_minor:
-        return (
-            "none of it provably so, since other money was or may have been there",
-            "因存在或可能存在其他资金，尚无可以确定的金额",
-        )
-    if certain_minor >= finding.traced_minor:
-        return "all of it for certain", "全部金额均可确定"
-    certain, share = format_money(certain_minor, loan.account.currency), f"{loan.share(certain_minor):.0%}"
-    return f"at least {certain} ({share}) for certain", f"其中可以确定的不少于{certain}（{share}）"
-
-
-def _withdrawal(finding: Finding, detector: Detector) -> tuple[str, str]:
-    loan = finding.loan
-    who_en, who_zh = loan.borrower_id or "an unnamed customer", loan.borrower_id or "（未载明）"
-    innocent = [item.name for item in finding.look_alikes if item.result == "NOT_EXCLUDED"]
-    if not any(hit.transfer.standing_minor for hit in finding.hits):
-        why_en, why_zh = "the payments were reversed", "相关支付已被冲正"
-    elif innocent:
-        why_en = f"not excluded: {', '.join(name.replace('_', ' ') for name in innocent)}"
-        why_zh = f"不能排除{'、'.join(LOOK_ALIKES_ZH.get(name, name) for name in innocent)}"
-    else:
-        why_en, why_zh = "too little of the loan is left there", "留存金额已低于规则标准"
-    what = detector.name.lower().replace("_", " ")
-    english = f"Withdrawn: what is now known of loan {loan.loan_id} of {who_en} no longer shows {what} ({why_en})."
-    chinese = f"撤回：就目前所知，客户{who_zh}的借据{loan.loan_id}不再构成“{detector.name_zh}”（{why_zh}）。"
-    return english, chinese
-
-
-LOOK_ALIKES_ZH = {
-    "own_money": "自有资金支付",
-    "own_habit": "既有投资习惯",
-    "firm_is_customer": "证券公司为其客户",
-    "approved_hedging": "经批准的套期保值",
-    "parking_before_payment": "付款前短暂停放",
-    "refund": "退款",
-    "trade_before_loan": "放款前已有往来",
-    "beyond_ratio": "金额超出比例",
-    "cash_pool": "集团资金池",
-    "wages": "工资",
-    "approved_renewal": "经批准的续贷",
-    "revolving_line": "循环额度",
-    "approved_cash_use": "经批准的现金使用",
-    "keeps_a_margin": "留有差额",
-    "known_entrusted_payee": "既有的受托支付收款人",
-    "house_loan": "住房贷款",
-    "decoration_loan": "装修贷款",
-    "refunded_purchase": "购房款已退回",
-    "purchase_cycle": "放款前已有的采购周期",
-    "channel_cap": "渠道限额",
-    "stage_payments": "工程进度款",
-    "single_payment": "仅有单笔付款",
-    "required_margin": "合同要求的保证金",
-    "waiting": "付款前短暂等待",
-    "amounts_differ": "各笔金额不相近",
-    "two_way_trade": "双向贸易",
-    "group_treasury": "集团资金归集",
-    "known_payee": "放款前已有往来的收款人",
-    "own_line_of_business": "与借款人同业",
-    "too_few_sums": "笔数不足",
-    "atm_cap": "取款机限额",
-    "short_purpose": "短期用途",
-    "relative": "亲属关系",
-}
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _when(hours: float) -> tuple[str, str]:
-    """Rounded up: what happened within an hour and a half did not happen within one."""
-    minutes = max(1, math.ceil(hours * 60))
-    if minutes < 60:
-        return _plural(minutes, "minute"), f"{minutes}分钟"
-    if hours <= 72:
-        return _plural(math.ceil(hours), "hour"), f"{math.ceil(hours)}小时"
-    return _plural(math.ceil(hours / 24), "day"), f"{math.ceil(hours / 24)}天"
+def _subject_of_group(group: Group, hits: tuple[Passage, ...], members_max: int) -> Subject:
+    """A group with its members, in the order in which they joined; an account by itself when it has none."""
+    if not group.loans:
+        return Subject(kind="ACCOUNT", account_id=group.account_id)
+    traced: dict[int, int] = {}
+    for hit in hits:
+        number = hit.loan.origin.number
+        traced[number] = traced.get(number, 0) + hit.standing_minor()
+    members = tuple(
+        Member(loan_id=loan.loan_id, customer_id=loan.borrower_id, loan_amount_minor=loan.amount_minor,
+               traced_minor=traced.get(number, 0), disbursed_at=rfc3339(loan.paid_ms))
+        for number, loan in list(group.loans.items())[:members_max]
+    )  # fmt: skip
+    return Subject(
+        kind="GROUP", account_id=group.account_id, loan_amount_minor=group.amount_minor, disbursed_at=rfc3339(group.paid_ms),
+        members=members, members_left_out=len(group.loans) - len(members),
+    )  # fmt: skip

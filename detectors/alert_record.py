@@ -29,6 +29,37 @@ class PathStep(Struct, frozen=True, kw_only=True):
     use: str  # class of use, e.g. SECURITIES; OTHER where nothing is known
 
 
+class RelatedPayment(Struct, frozen=True, kw_only=True):
+    """A payment the alert rests on beside the money's way: one that carried no money of the loan, or need not have."""
+
+    role: str  # what it is to the finding, e.g. bought, funded, repaid, came_back
+    txn_id: str
+    event_time: str
+    payer: str
+    payee: str
+    amount_minor: int
+
+
+class PartyNote(Struct, frozen=True, kw_only=True):
+    """A public fact the alert rests on, as published at the time of the payment (or the event)."""
+
+    party_id: str
+    category: str
+    code: str | None
+    occurred_at: str
+    published_at: str
+
+
+class Member(Struct, frozen=True, kw_only=True):
+    """One loan of a group."""
+
+    loan_id: str
+    customer_id: str | None
+    loan_amount_minor: int
+    traced_minor: int  # of this loan, by the detection ledger
+    disbursed_at: str
+
+
 class LookAlike(Struct, frozen=True, kw_only=True):
     """An innocent explanation, and what testing it gave."""
 
@@ -47,8 +78,14 @@ class Contribution(Struct, frozen=True, kw_only=True):
 
 
 class Subject(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Whose money it is, and (for counterparty typologies) which account behaved."""
+    """Whose money it is, and (for counterparty typologies) which account behaved.
 
+    ``kind`` GROUP: several loans, named in ``members``, ``loan_amount_minor`` is their sum. ACCOUNT: an account by itself.
+    """
+
+    kind: Literal["LOAN", "GROUP", "ACCOUNT"] = "LOAN"
+    members: tuple[Member, ...] = ()  # of a group, at most members_named_max; the rest is counted in members_left_out
+    members_left_out: int = 0
     loan_id: str | None = None
     contract_id: str | None = None
     customer_id: str | None = None
@@ -111,6 +148,8 @@ class Alert(Struct, frozen=True, kw_only=True, tag_field="record", tag="alert"):
     measures: tuple[Measure, ...]
     path: tuple[PathStep, ...]  # in the order of the transfers; at most path_steps_max
     path_steps_left_out: int
+    related: tuple[RelatedPayment, ...] = ()
+    party_notes: tuple[PartyNote, ...] = ()
     hops_visible: int
     left_bank: bool
     look_alikes: tuple[LookAlike, ...]
@@ -123,9 +162,19 @@ class Alert(Struct, frozen=True, kw_only=True, tag_field="record", tag="alert"):
     recommended_checks: tuple[str, ...]
     recommended_measures: tuple[str, ...]  # by rising intrusiveness
     no_customer_contact_before_review: Literal[True] = True
+    routing: Literal["NORMAL", "RESTRICTED"] = "NORMAL"  # RESTRICTED: never to the officer's own line
     event_time: str  # of the transfer that completed the finding
     scored_time: str  # the fold's event time when it was scored
     evidence_digest: str  # SHA-256 of the evidence (path, bounds, measures, look-alikes), hex
+
+
+class TracedUse(Struct, frozen=True, kw_only=True):
+    """How much of a loan went to one class of use: ``certain <= attributed <= possible``."""
+
+    certain_minor: int
+    attributed_minor: int
+    possible_minor: int
+    exact: bool  # False: a limit cut the subgraph, the bounds are wide
 
 
 class LoanRisk(Struct, frozen=True, kw_only=True, tag_field="record", tag="loan_risk"):
@@ -144,10 +193,11 @@ class LoanRisk(Struct, frozen=True, kw_only=True, tag_field="record", tag="loan_
     currency: str
     paid_out_minor: int
     held_minor: int  # in visible accounts
-    left_minor: dict[str, int]  # class of use -> amount
+    left_minor: dict[str, int]  # class of use -> amount, attributed
     repaid_minor: int
     reversed_minor: int
     dropped_minor: dict[str, int]  # limit -> amount
     as_of: str
     human_reviewed: bool
-    usable_for_pricing: bool
+    usable_for_pricing: bool  # only what a person has reviewed is
+    traced: dict[str, TracedUse] = {}  # class of use -> bounds; of loans with an open alert, others have only left_minor

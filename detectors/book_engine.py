@@ -244,7 +244,7 @@ class BookEngine(CrossReversals):
         super()._hear(finding, detector, outputs)
         for alert in outputs.alerts[published:]:
             heard = Heard(
-                typology=alert.typology, alert_id=alert.alert_id, customer_id=finding.loan.borrower_id,
+                typology=alert.typology, alert_id=alert.alert_id, customer_id=alert.subject.customer_id,
                 score=finding.score if finding.stands else None,
             )  # fmt: skip
             for book in range(self.books.number):

@@ -7,11 +7,15 @@ import hashlib
 import msgspec
 from msgspec import Struct
 
-from detectors.alert import AlertLimits
 from detectors.bounds import BoundLimits
+from detectors.calibration import CalibrationLimits
+from detectors.dealings import DealingLimits
 from detectors.dispositions import DispositionLimits
+from detectors.economy import AlertLimits
+from detectors.groups import GroupLimits
 from detectors.learners.triage import LearningLimits
 from detectors.legs import LegLimits
+from detectors.parties import PartyLimits
 from detectors.ruleset import RuleSet
 from detectors.tracer import TraceLimits
 from detectors.uses import CodeLists
@@ -39,8 +43,13 @@ class Configuration(Struct, frozen=True, kw_only=True):
     bounds: BoundLimits = BoundLimits()
     legs: LegLimits = LegLimits()
     alerts: AlertLimits = AlertLimits()
+    calibration: CalibrationLimits = CalibrationLimits()
     dispositions: DispositionLimits = DispositionLimits()
     fold: FoldLimits = FoldLimits()
+    parties: PartyLimits = PartyLimits()
+    dealings: DealingLimits = DealingLimits()
+    groups: GroupLimits = GroupLimits()
+    typologies: tuple[str, ...] = ()  # codes of those that judge; empty: all of them
     learning: LearningLimits = LearningLimits()
     utc_offset_minutes: int = 480  # of the calendar days that rules speak of; 480 = Beijing
 

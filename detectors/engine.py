@@ -19,16 +19,19 @@ from detectors import snapshot
 from detectors.accounts import OTHER_BANK, Account
 from detectors.alert import AlertBook, rfc3339
 from detectors.alert_record import Alert, LoanRisk
+from detectors.calibration import Calibration
 from detectors.configuration import Configuration
-from detectors.detector import Context, Detector
+from detectors.dealings import Dealings
+from detectors.detector import LOAN, PARTY, PAYMENT, Context, Detector, Payment
 from detectors.dispositions import LESSONS, Outcomes, subject_of
-from detectors.events import AccountTransaction, Disposition, Event, Fault, ListEntry, LoanDisbursement, PartyLink
+from detectors.events import AccountTransaction, Disposition, Event, Fault, ListEntry, LoanDisbursement, PartyEvent, PartyLink
 from detectors.finding import Finding
-from detectors.learners.score import PaymentScore
+from detectors.groups import Group, Groups
+from detectors.learners.score import LoanScore, PaymentScore
 from detectors.learners.triage import Triage
 from detectors.legs import Key, Legs
-from detectors.lending import RETIRE, Lending
-from detectors.loans import LOAN_ITSELF, Loan, Passage
+from detectors.lending import ANNOUNCE, RETIRE, Lending
+from detectors.loans import LOAN_ITSELF, Loan, Passage, Published
 from detectors.lots import Origin, Transfer
 from detectors.parties import Parties
 from detectors.places import Places
@@ -38,7 +41,7 @@ from detectors.risk import risk_of
 from detectors.tracer import DAY_MS, LENDER_ACCOUNT, LOAN_REPAYMENT, Movement, Parcel, Tracer
 from detectors.typologies import TYPOLOGIES
 
-ENGINE_VERSION = "1"
+ENGINE_VERSION = "2"
 """Changes whenever the same events may lead to other outputs; a checkpoint of another version is not folded on."""
 
 SNAPSHOT_VERSION = 3
@@ -49,7 +52,7 @@ SWEEP_MS = 60_000
 class Outputs:
     """What one event led to. ``status`` is ``applied``, ``duplicate`` or ``rejected`` (then ``fault`` says why)."""
 
-    __slots__ = ("alerts", "fault", "movements", "remittances", "risks", "scores", "status")
+    __slots__ = ("alerts", "fault", "loan_scores", "movements", "remittances", "risks", "scores", "status")
 
     def __init__(self, status: str = "applied", fault: Fault | None = None) -> None:
         self.status = status
@@ -58,6 +61,7 @@ class Outputs:
         self.risks: tuple[LoanRisk, ...] = ()
         self.movements: tuple[Movement, ...] = ()  # what loan money the event moved; for whoever follows the money itself
         self.remittances: tuple[Remittance, ...] = ()  # for other books; none where there is one book
+        self.loan_scores: tuple[LoanScore, ...] = ()  # of loans whose score has risen
         self.scores: tuple[PaymentScore, ...] = ()  # of a payment from account to account, made before it taught anything
 
 
@@ -69,8 +73,8 @@ class Engine:
     """
 
     state: ClassVar[frozenset[str]] = frozenset({
-        "alert_book", "counts", "legs", "lending", "loan_of_alert", "next_sweep_ms", "outcomes", "parties", "places",
-        "reversal_legs", "reversible", "seen", "tracer", "unowned", "watermark_ms",
+        "alert_book", "counts", "dealings", "groups", "legs", "lending", "next_sweep_ms", "outcomes", "parties", "places",
+        "reversal_legs", "reversible", "seen", "subject_of_alert", "tracer", "unowned", "watermark_ms",
     })  # fmt: skip
     """What a snapshot holds; all else is made from it and the configuration."""
     is_one_of_many: ClassVar[bool] = False
@@ -82,12 +86,14 @@ class Engine:
         self.watermark_ms: int | None = None
         self.next_sweep_ms = 0
         self.tracer = self._make_tracer()
-        self.parties = Parties()
+        self.parties = Parties(configuration.parties)
         self.places = Places(self.tracer, self.parties, configuration.codes, fold.hub_payers_min)
         self.legs = Legs(configuration.legs)
         self.lending = Lending(configuration, self.tracer)
         self.alert_book = AlertBook(configuration.alerts, configuration.digest())
-        self.loan_of_alert: dict[str, Loan] = {}
+        self.dealings = Dealings(configuration.dealings)
+        self.groups = Groups(configuration.groups)
+        self.subject_of_alert: dict[str, Loan | Group] = {}
         self.outcomes = Outcomes(configuration.dispositions)
         self.seen: Recent[int] = Recent(fold.seen_ids_max)
         self.reversible: Recent[Transfer] = Recent(fold.reversible_max)
@@ -95,6 +101,7 @@ class Engine:
         self.reversal_legs: Recent[str] = Recent(fold.reversible_max)
         self.counts: Counter[str] = Counter()
         self.triage = Triage(configuration.learning)
+        self.calibration = Calibration(configuration.calibration)
         self.begin()
 
     def _make_tracer(self) -> Tracer:
@@ -104,7 +111,13 @@ class Engine:
         """What is made from the configuration and the state, and is no state itself."""
         self.context = Context(self.tracer, self.parties, self.configuration.codes, self.configuration.bounds)
         self.context.utc_offset_ms = self.configuration.utc_offset_minutes * 60_000
-        self.detectors: list[Detector] = [make() for make in TYPOLOGIES]
+        self.context.dealings, self.context.groups = self.dealings, self.groups
+        self.context.remind = self.lending.remind
+        wanted = self.configuration.typologies
+        self.detectors: list[Detector] = [make() for make in TYPOLOGIES if not wanted or make.code in wanted]
+        self.payment_hearers = [detector for detector in self.detectors if PAYMENT in detector.asks]
+        self.payment_uses = frozenset(use for detector in self.payment_hearers for use in detector.payment_uses)
+        self.notes_dealings = any(detector.sees_one_book for detector in self.detectors)
         self.scoring = self.configuration.learning.scoring > 0
 
     # --- the main path ----------------------------------------------------------------------------------------------
@@ -133,10 +146,13 @@ class Engine:
             loan = self._disburse(event, event_time_ms)
             if loan is not None:
                 self._judge_pending(loan, outputs)
+                self._tell_loan(loan, outputs)
         elif isinstance(event, ListEntry):
             self.parties.enter(event)
         elif isinstance(event, PartyLink):
             self.parties.link(event)
+        elif isinstance(event, PartyEvent):
+            self._hear_party(event, outputs)
         elif isinstance(event, Disposition):
             self._dispose(event, event_time_ms, outputs)
         return outputs
@@ -160,6 +176,7 @@ class Engine:
             self._meet_second_leg(txn, own, known, event_time_ms, outputs)
             return
         use, other = self.places.counterparty(txn, own, is_debit, event_time_ms)
+        score = None
         self.places.see_balance(txn, own, event_time_ms)
         if self.is_one_of_many and self._cross(txn, own, other, use, key, event_time_ms):  # type: ignore[arg-type]
             return
@@ -174,9 +191,12 @@ class Engine:
             txn.currency,
             use,
         )
+        if self.notes_dealings:
+            self.dealings.note(transfer, payer, payee, txn)
         if self.scoring:
             score = self.triage.see(transfer, payer, payee)
             if score is not None:
+                score = self.calibration.see(score)
                 outputs.scores = (score,)
         self.places.note_traffic(transfer, payer, payee, event_time_ms)
         repays = self._repaid_by(txn) if use == LOAN_REPAYMENT else None
@@ -187,9 +207,21 @@ class Engine:
         if payer.claims and payer.claims[-1].transfer is transfer:
             payer.claims[-1].record = txn
         if movement is not None:
+            if score is not None:
+                self._suspect(score, movement, outputs)
             self._observe(movement, txn, payer, payee, outputs)
         if self.tracer.funded:
             self._observe_funded(outputs)
+        if use in self.payment_uses or (payer.account_id in self.dealings.watched and self.payment_hearers):
+            self._tell_payment(Payment(transfer, txn, payer, payee), outputs)
+
+    def _suspect(self, score: PaymentScore, movement: Movement, outputs: Outputs) -> None:
+        """A payment that carries a loan's money makes the loan as suspicious as itself."""
+        for number in {parcel.origin.number: None for parcel in movement.parcels[0]}:
+            loan = self.lending.loan_of.get(number)
+            if loan is not None and score.score > loan.suspicion:
+                loan.suspicion = score.score
+                outputs.loan_scores += (LoanScore(loan.loan_id, score.event_time_ms, score.score),)
 
     def _cross(self, txn: AccountTransaction, own: Account, other: Account, use: str, key: Key, event_time_ms: int) -> bool:
         """Whether the other account is another book's, and its half of the payment is left to that book."""
@@ -201,6 +233,8 @@ class Engine:
         """The other record of a transfer has come: it tells a balance, and perhaps who owns the account."""
         self.places.second_leg(txn, own, known, event_time_ms)
         self.reversible.put(txn.txn_id, known)
+        if self.notes_dealings and known.payee == own.account_id and known.payer != LENDER_ACCOUNT:
+            self.dealings.note_second_leg(known, own)
         if own.customer_id is not None:
             self._judge_owned(known, outputs)
         else:
@@ -251,18 +285,52 @@ class Engine:
                 for finding in detector.observe(passage, self.context):
                     self._hear(finding, detector, outputs)
 
+    # --- what else detectors are told -------------------------------------------------------------------------------
+
+    def _tell_payment(self, payment: Payment, outputs: Outputs) -> None:
+        """A payment of interest, with the loan it names and those that wait for it, as far as their rules are known."""
+        names = dict.fromkeys((payment.record.related_loan_id, *(self.dealings.watched.get(payment.payer.account_id) or ())))
+        known = (self.lending.loans.get(name) for name in names if name is not None)
+        loans = [loan for loan in known if loan is not None and loan.rule_set is not None]
+        for detector in self.payment_hearers:
+            for finding in detector.paid(payment, loans, self.context):
+                self._hear(finding, detector, outputs)
+
+    def _tell_loan(self, loan: Loan, outputs: Outputs) -> None:
+        if loan.info is not None:
+            self.dealings.note_loan(loan.info)
+        for detector in self.detectors:
+            if LOAN in detector.asks:
+                for finding in detector.disbursed(loan, self.context):
+                    self._hear(finding, detector, outputs)
+
+    def _hear_party(self, event: PartyEvent, outputs: Outputs) -> None:
+        self.parties.hear(event)
+        loans = [loan for loan in self.lending.loans_by_borrower.get(event.party_id, ()) if loan.rule_set is not None]
+        for detector in self.detectors:
+            if PARTY in detector.asks:
+                for finding in detector.heard(event, loans, self.context):
+                    self._hear(finding, detector, outputs)
+
+    def _tell_due(self, code: str, loan: Loan, event_time_ms: int, outputs: Outputs) -> None:
+        for detector in self.detectors:
+            if detector.code == code:
+                for finding in detector.due(loan, event_time_ms, self.context):
+                    self._hear(finding, detector, outputs)
+
     def _hear(self, finding: Finding, detector: Detector, outputs: Outputs) -> None:
         """Findings about one subject and episode become one alert, said when there is news."""
-        if not finding.stands and finding.typology not in finding.loan.alerts:
+        if not finding.stands and finding.said is None:
             self.counts[f"cleared_{finding.typology}"] += 1
             return
         assert self.watermark_ms is not None
-        alert = self.alert_book.hear(finding, detector, self.context, self.watermark_ms)
+        alert = self.alert_book.hear(finding, detector, self.context, self.watermark_ms, len(self.lending.loans))
         if alert is None:
             return
-        self.loan_of_alert[alert.alert_id] = finding.loan
+        self.subject_of_alert[alert.alert_id] = finding.about
         outputs.alerts += (alert,)
-        self._restate(finding.loan, outputs)
+        for loan in _loans_of(finding.about):
+            self._restate(loan, outputs)
 
     # --- order and time ---------------------------------------------------------------------------------------------
 
@@ -298,10 +366,9 @@ class Engine:
     def _since_ms(self, event: Disposition) -> int | None:
         """When what an outcome speaks of came up; None when it is not known (any more)."""
         if event.alert_id is not None:
-            loan = self.loan_of_alert.get(event.alert_id)
-            return (
-                next((said.said_ms for said in loan.alerts.values() if said.alert_id == event.alert_id), None) if loan else None
-            )
+            subject = self.subject_of_alert.get(event.alert_id)
+            known = _published(subject) if subject is not None else ()
+            return next((said.said_ms for said in known if said.alert_id == event.alert_id), None)
         if event.loan_id is not None:
             loan = self.lending.loans.get(event.loan_id)
             return loan.paid_ms if loan is not None else None
@@ -331,8 +398,11 @@ class Engine:
         for what, loan in self.lending.due(event_time_ms):
             if what == RETIRE:
                 self._retire(loan, outputs)
-            else:
+            elif what == ANNOUNCE:
                 self._judge_pending(loan, outputs)
+                self._tell_loan(loan, outputs)
+            else:
+                self._tell_due(what, loan, event_time_ms, outputs)
 
     # --- loans ------------------------------------------------------------------------------------------------------
 
@@ -362,9 +432,12 @@ class Engine:
     def _retire(self, loan: Loan, outputs: Outputs) -> None:
         """The loan is too old to be followed: its last risk state is said."""
         self.lending.retire(loan)
+        self.groups.forget(loan)
         outputs.risks += (risk_of(loan, self.watermark_ms or 0),)
         for said in loan.alerts.values():
-            self.loan_of_alert.pop(said.alert_id, None)
+            subject = self.subject_of_alert.get(said.alert_id)
+            if isinstance(subject, Loan) or (isinstance(subject, Group) and not subject.loans):
+                del self.subject_of_alert[said.alert_id]
 
     # --- corrections ------------------------------------------------------------------------------------------------
 
@@ -449,10 +522,14 @@ class Engine:
         assert since_ms is not None, f"an outcome of an unknown {subject} is believed"
         self.outcomes.hold(event, since_ms)
         if field == "alert_id":
-            loan = self.loan_of_alert[subject]
-            loan.outcomes[subject] = event.outcome
-            self._restate(loan, outputs)
-            self._teach(_payments_of(loan, subject), event.outcome, event_time_ms)
+            about = self.subject_of_alert[subject]
+            for said in _published(about):
+                if said.alert_id == subject:
+                    said.outcome, said.outcome_ms = event.outcome, event_time_ms
+            for loan in _loans_of(about):
+                loan.outcomes[subject] = event.outcome
+                self._restate(loan, outputs)
+            self._teach(_payments_of(about, subject), event.outcome, event_time_ms)
         elif field == "loan_id":
             loan = self.lending.loans[subject]
             loan.outcomes[LOAN_ITSELF] = event.outcome
@@ -488,8 +565,11 @@ class Engine:
     @property
     def counters(self) -> dict[str, int]:
         """Everything that was counted, by name; forgetting included."""
-        parts = (self.tracer, self.parties, self.places, self.legs, self.lending, self.alert_book, self.triage)
+        parts = (
+            self.tracer, self.parties, self.places, self.legs, self.lending, self.alert_book, self.groups, self.triage,
+        )  # fmt: skip
         total = sum((part.counts for part in parts), self.counts)
+        total.update({name: count for name, count in self.dealings.forgotten().items() if count})
         total["ids_forgotten"] = self.seen.forgotten
         total["outcomes_forgotten"] = self.outcomes.held.forgotten
         total["reversible_forgotten"] = self.reversible.forgotten
@@ -507,6 +587,7 @@ class Engine:
             "state": snapshot.freeze(state),
             "detectors": {detector.code: dict(detector.snapshot()) for detector in self.detectors},
             "triage": self.triage.snapshot(),
+            "calibration": self.calibration.snapshot(),
         }
 
     @classmethod
@@ -534,6 +615,7 @@ class Engine:
         for detector in engine.detectors:
             detector.restore(data["detectors"][detector.code])
         engine.triage.restore(data["triage"])
+        engine.calibration.restore(data["calibration"])
         return engine
 
     @classmethod
@@ -541,11 +623,26 @@ class Engine:
         return cls(configuration)
 
 
-def _payments_of(loan: Loan, alert_id: str) -> Iterator[str]:
-    """The payments that an alert of the loan counts."""
-    for typology, said in loan.alerts.items():
+def _loans_of(subject: Loan | Group) -> tuple[Loan, ...]:
+    """The loans that an alert is about."""
+    return (subject,) if isinstance(subject, Loan) else tuple(subject.loans.values())
+
+
+def _published(subject: Loan | Group) -> tuple[Published, ...]:
+    """What subscribers have heard of a subject."""
+    if isinstance(subject, Loan):
+        return tuple(subject.alerts.values())
+    return (subject.said,) if subject.said is not None else ()
+
+
+def _payments_of(subject: Loan | Group, alert_id: str) -> Iterator[str]:
+    """The payments that an alert counts."""
+    if isinstance(subject, Group):
+        yield from (hit.transfer.txn_id for hit in subject.hits())
+        return
+    for typology, said in subject.alerts.items():
         if said.alert_id == alert_id:
-            for hit in loan.hits.get(typology, ()):
+            for hit in subject.hits.get(typology, ()):
                 yield hit.transfer.txn_id
 
 

@@ -8,6 +8,7 @@ more than we read.
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -100,7 +101,8 @@ class LoanDisbursement(Event, frozen=True, kw_only=True, tag="loan_disbursement"
     purpose_text: Text | None = None
     borrower_industry: Code | None = None  # GB/T 4754: letter and four digits
     repay_account: Id | None = None
-    collection_account: Id | None = None
+    collection_account: Id | None = None  # absent: T23 is blind
+    collateral_ids: Annotated[tuple[Id, ...], Meta(max_length=MEMBERS_MAX)] = ()  # absent: T04 goes by the customer only
     channel: Code | None = None
     org_id: Id | None = None
     account_manager_id: Id | None = None
@@ -136,7 +138,11 @@ class AccountTransaction(Event, frozen=True, kw_only=True, tag="account_transact
 
 
 class PartyEvent(Event, frozen=True, kw_only=True, tag="party_event", omit_defaults=True):
-    """Something public became known about a party. Usable from ``published_at`` (absent: ``event_time``)."""
+    """Something public became known about a party. Usable from ``published_at`` (absent: ``event_time``).
+
+    ``REVOKED`` and ``REMOVED`` end what was ``ADDED`` under the same category and code (without a code: all of the category)
+    from their own ``published_at`` on; what was known before stays history.
+    """
 
     party_id: Id
     category: Literal["REGISTRATION", "PENALTY", "JUDICIAL", "TAX"]
@@ -144,8 +150,10 @@ class PartyEvent(Event, frozen=True, kw_only=True, tag="party_event", omit_defau
     occurred_at: Instant | None = None
     published_at: Instant | None = None
     fetched_at: Instant | None = None
-    code: Code | None = None
+    code: Code | None = None  # what it means stands in codes.toml; absent: what the category alone says
     detail: Text | None = None
+    name: Text | None = None  # with bank_code: payments that carry both and no party id are this party's
+    bank_code: Code | None = None
 
 
 class PartyLink(Event, frozen=True, kw_only=True, tag="party_link", omit_defaults=True):
@@ -222,6 +230,8 @@ def fault_of(event: Event, event_time_ms: int | None = None) -> Fault | None:
         return _fault_of_amount(event)  # type: ignore[arg-type]
     if isinstance(event, (PartyLink, ListEntry)):
         return _fault_of_validity(event)
+    if isinstance(event, PartyEvent):
+        return _fault_of_publication(event)
     return _fault_of_outcome(event) if isinstance(event, Disposition) else None
 
 
@@ -241,6 +251,16 @@ def _fault_of_validity(event: PartyLink | ListEntry) -> Fault | None:
         return Fault("valid_until", f"{event.valid_until.isoformat()} is not after valid_from {event.valid_from.isoformat()}")
     if isinstance(event, ListEntry) and event.account_id is None and event.party_id is None:
         return Fault("account_id", "a list entry needs an account_id or a party_id")
+    return None
+
+
+def _fault_of_publication(event: PartyEvent) -> Fault | None:
+    """Nothing is published before it happens, or fetched before it is published."""
+    times = (("occurred_at", event.occurred_at), ("published_at", event.published_at), ("fetched_at", event.fetched_at))
+    known = [(name, at) for name, at in times if at is not None]
+    for (earlier_name, earlier), (name, at) in pairwise(known):
+        if at < earlier:
+            return Fault(name, f"{at.isoformat()} is before {earlier_name} {earlier.isoformat()}")
     return None
 
 

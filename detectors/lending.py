@@ -28,6 +28,7 @@ class Lending:
         self.payouts = Payouts(configuration.fold.payout_match_days_max)
         self.loans: dict[str, Loan] = {}
         self.loan_of: dict[int, Loan] = {}  # origin number -> loan
+        self.loans_by_borrower: dict[str, list[Loan]] = {}
         self.timers: list[tuple[int, int, str, str]] = []  # (event time, number, what, loan_id), a heap
         self.timers_set = 0
         self.counts: Counter[str] = Counter()
@@ -124,7 +125,18 @@ class Lending:
         self.payouts.forget(loan)
         self.loans.pop(loan.loan_id, None)
         self.loan_of.pop(loan.origin.number, None)
+        self._leave_borrower(loan)
         self.counts["loans_retired"] += 1
+
+    def _leave_borrower(self, loan: Loan) -> None:
+        if loan.borrower_id is not None:
+            left = [other for other in self.loans_by_borrower.pop(loan.borrower_id, ()) if other is not loan]
+            if left:
+                self.loans_by_borrower[loan.borrower_id] = left
+
+    def remind(self, code: str, loan: Loan, at_ms: int) -> None:
+        """A detector wants to be told of the loan when that time has come."""
+        self._set_timer(at_ms, code, loan.loan_id)
 
     def _pay_out(self, loan_id: str, txn_id: str, amount_minor: int, account: Account, event_time_ms: int) -> Transfer:
         """Loan money appears on the account; the loan is made when it is new."""
@@ -164,7 +176,10 @@ class Lending:
 
     def _learn_particulars(self, loan: Loan, event: LoanDisbursement) -> None:
         loan.info = event
+        self._leave_borrower(loan)
         loan.borrower_id = event.customer_id or loan.account.customer_id or loan.borrower_id
+        if loan.borrower_id is not None:
+            self.loans_by_borrower.setdefault(loan.borrower_id, []).append(loan)
         if loan.borrower_id is not None and loan.account.customer_id is None:
             self.tracer.touch(loan.account)
             loan.account.customer_id = loan.borrower_id

@@ -53,7 +53,8 @@ class Passage:
 class Published:
     """What subscribers last heard of one alert."""
 
-    __slots__ = ("alert_id", "certain_minor", "revision", "said_ms", "score", "severity", "status", "traced_minor")
+    __slots__ = ("alert_id", "certain_minor", "outcome", "outcome_ms", "possible_minor", "revision", "said_ms", "score",
+                 "severity", "status", "traced_minor")  # fmt: skip
 
     def __init__(self, alert_id: str) -> None:
         self.alert_id = alert_id
@@ -64,6 +65,9 @@ class Published:
         self.score = 0.0
         self.traced_minor = 0
         self.certain_minor = 0
+        self.possible_minor = 0
+        self.outcome: str | None = None  # the analyst's, and when
+        self.outcome_ms = 0
 
 
 class Loan:
@@ -71,7 +75,7 @@ class Loan:
 
     __slots__ = ("account", "alerts", "amount_minor", "borrower_id", "entrusted_accounts", "hits", "info", "loan_id",
                  "origin", "outcomes", "paid_ms", "pending", "risk_state", "rule_set",
-                 "rule_why", "stood")  # fmt: skip
+                 "rule_why", "stood", "suspicion")  # fmt: skip
 
     def __init__(self, loan_id: str, origin: Origin, account: Account, paid_ms: int) -> None:
         self.loan_id = loan_id
@@ -86,10 +90,16 @@ class Loan:
         self.rule_why = ""
         self.hits: dict[str, list[Passage]] = {}  # typology -> passages it counts
         self.pending: list[Passage] = []  # passages seen before the loan's particulars
-        self.alerts: dict[str, Published] = {}  # typology -> what was last said of it
+        self.alerts: dict[str, Published] = {}  # typology (of a group: and alert id) -> what was last said of it
         self.outcomes: dict[str, str] = {}  # alert_id or LOAN_ITSELF -> the analyst's outcome
         self.risk_state = "NORMAL"
+        self.suspicion = 0.0  # the highest score of a payment that carried its money
         self.stood: dict[str, tuple[int, ...]] = {}  # typology -> the passages (by ``seq``) on which it last stood
+
+    @property
+    def currency(self) -> str:
+        """The currency that it was paid out in."""
+        return self.account.currency
 
     def share(self, amount_minor: int) -> float:
         """An amount as a share of the loan; a ratio for judging, never money."""

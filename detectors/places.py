@@ -50,7 +50,10 @@ class Places:
     def counterparty(self, txn: AccountTransaction, own: Account, is_debit: bool, event_time_ms: int) -> tuple[str, Account]:
         """The class of use of the transfer, and the account, pocket or sink on its other side."""
         other_id = txn.counterparty_account
-        listed = self._listed(other_id, txn.counterparty_party_id, event_time_ms) if self.parties.has_lists else None
+        party_id = txn.counterparty_party_id
+        if txn.counterparty_bank_code is not None:
+            party_id = self._resolved(txn)
+        listed = self._listed(other_id, party_id, event_time_ms) if self.parties.has_lists else None
         use = use_of(txn, listed, self.codes)
         if use in POCKETS and other_id is not None and (own.is_sink or txn.account_kind == "INTERNAL"):
             return use, self.tracer.account(other_id, txn.currency, OTHER_BANK)  # the firm's own record of it
@@ -62,9 +65,16 @@ class Places:
         other = self.tracer.account(other_id, txn.currency, OTHER_BANK)
         if listed in SINK_LISTS and not other.is_sink:
             self.tracer.move_place(other, listed, True)
-        if txn.counterparty_party_id is not None:
-            other.party_id = txn.counterparty_party_id
+        if party_id is not None:
+            other.party_id = party_id
         return use, other
+
+    def _resolved(self, txn: AccountTransaction) -> str | None:
+        """The counterparty's party by id, else by name and bank; from records that say all three it is learned."""
+        if txn.counterparty_party_id is None:
+            return self.parties.bearer(txn.counterparty_name, txn.counterparty_bank_code)
+        self.parties.bear(txn.counterparty_party_id, txn.counterparty_name, txn.counterparty_bank_code)
+        return txn.counterparty_party_id
 
     def _listed(self, account_id: str | None, party_id: str | None, event_time_ms: int) -> str | None:
         parties = self.parties
@@ -147,11 +157,12 @@ class Places:
         if account_id.startswith(TRANSIT):
             return self._transit(account_id, txn.currency, event_time_ms)
         account = self.tracer.account(account_id, txn.currency, OTHER_BANK)
-        listed = self._listed(txn.counterparty_account, txn.counterparty_party_id, event_time_ms)
+        party_id = self._resolved(txn) if txn.counterparty_bank_code is not None else txn.counterparty_party_id
+        listed = self._listed(txn.counterparty_account, party_id, event_time_ms)
         if listed in SINK_LISTS and not account.is_sink:
             self.tracer.move_place(account, listed, True)
-        if txn.counterparty_party_id is not None:
-            account.party_id = txn.counterparty_party_id
+        if party_id is not None:
+            account.party_id = party_id
         return account
 
     def note_sent(self, transfer: Transfer, payer: Account) -> bool:

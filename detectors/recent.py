@@ -24,6 +24,9 @@ class Recent(Generic[V]):
         value = self.new.get(key)
         return value if value is not None else self.old.get(key)
 
+    def __contains__(self, key: str) -> bool:
+        return key in self.new or key in self.old
+
     def put(self, key: str, value: V) -> None:
         """Keep a value; every ``size_max / 2`` new keys the older half is forgotten."""
         self.new[key] = value

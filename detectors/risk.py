@@ -7,10 +7,8 @@ from typing import Literal
 from detectors.accounts import HELD
 from detectors.alert import rfc3339
 from detectors.alert_record import LoanRisk
+from detectors.economy import INNOCENT
 from detectors.loans import Loan, Published
-
-INNOCENT = frozenset({"FALSE_POSITIVE", "DATA_ERROR", "APPROVED_EXCEPTION"})
-"""Outcomes that settle an alert in the borrower's favour."""
 
 State = Literal["NORMAL", "WATCH", "SUSPICIOUS", "CONFIRMED", "CLEARED"]
 
@@ -22,10 +20,11 @@ def risk_of(loan: Loan, as_of_ms: int) -> LoanRisk:
         for code, said in loan.alerts.items()
         if said.status == "OPEN" and loan.outcomes.get(said.alert_id) not in INNOCENT
     }
+    reasons = sorted({code.partition("/")[0] for code in unsettled})
     places, repaid, reversed_minor, dropped = loan.origin.statement()
     return LoanRisk(
         loan_id=loan.loan_id, customer_id=loan.borrower_id, state=_state(loan, unsettled),
-        score=max((said.score for said in unsettled.values()), default=0.0), reasons=tuple(sorted(unsettled)),
+        score=max((said.score for said in unsettled.values()), default=0.0), reasons=tuple(reasons),
         open_alerts=tuple(sorted(said.alert_id for said in unsettled.values())), currency=loan.account.currency,
         paid_out_minor=loan.origin.paid_out_minor, held_minor=places.pop(HELD, 0), left_minor=dict(sorted(places.items())),
         repaid_minor=repaid, reversed_minor=reversed_minor, dropped_minor=dict(sorted(dropped.items())),

@@ -21,17 +21,20 @@ from msgspec import Struct
 from detectors import events
 from detectors.abroad import BookAccount, BookOrigin, BookTransfer, Changes
 from detectors.accounts import Account, Claim, Gain
-from detectors.alert import AlertBook, AlertLimits
+from detectors.alert import AlertBook
 from detectors.booking import BOOKINGS, Booking, Holding
 from detectors.books import Books
 from detectors.configuration import Configuration
 from detectors.crossing import BookTracer
+from detectors.dealings import DealingLimits, Dealings, Mortgage, Purchase
 from detectors.dispositions import Outcomes
+from detectors.economy import AlertEconomy, AlertLimits
+from detectors.groups import Group, GroupLimits, Groups
 from detectors.legs import LegLimits, Legs, OpenLeg
 from detectors.lending import Lending
 from detectors.loans import Loan, Passage, Published
 from detectors.lots import GHOST, OWN, Landing, Lot, Origin, Trail, Transfer
-from detectors.parties import Parties
+from detectors.parties import Note, Parties, PartyLimits
 from detectors.payouts import Half, Payouts
 from detectors.places import Places
 from detectors.recent import Recent
@@ -42,15 +45,29 @@ from detectors.uses import CodeLists
 
 CLASSES: dict[str, type[Any]] = {
     cls.__name__: cls
-    for cls in (Account, AlertBook, BookAccount, BookOrigin, BookTracer, BookTransfer, Changes, Claim, Gain, Legs, Lending,
-                Loan, Origin, Outcomes, Parties, Passage, Payouts, Places, Published, Recent, Sendings, Tracer, Transfer)
+    for cls in (Account, AlertBook, AlertEconomy, BookAccount, BookOrigin, BookTracer, BookTransfer, Changes, Claim, Dealings,
+                Gain, Group, Groups, Legs, Lending, Loan, Origin, Outcomes, Parties, Passage, Payouts, Places, Published,
+                Recent, Sendings, Tracer, Transfer)
 }  # fmt: skip
 SHORT: tuple[type[Any], ...] = (Holding, Lot, Parcel, Trail)
 """Classes with a form of their own instead of a node."""
-TUPLES: dict[str, type[Any]] = {cls.__name__: cls for cls in (Half, Landing, Movement, OpenLeg, Sending)}
+TUPLES: dict[str, type[Any]] = {
+    cls.__name__: cls for cls in (Half, Landing, Mortgage, Movement, Note, OpenLeg, Purchase, Sending)
+}
 STRUCTS: dict[str, type[Struct]] = {
     cls.__name__: cls
-    for cls in (events.AccountTransaction, events.LoanDisbursement, AlertLimits, Books, LegLimits, Scorecard, TraceLimits)
+    for cls in (
+        events.AccountTransaction,
+        events.LoanDisbursement,
+        AlertLimits,
+        Books,
+        DealingLimits,
+        GroupLimits,
+        LegLimits,
+        PartyLimits,
+        Scorecard,
+        TraceLimits,
+    )
 }
 SINGLE: dict[str, Any] = {"OWN": OWN, "GHOST": GHOST}
 APART: dict[type[Any], tuple[str, ...]] = {

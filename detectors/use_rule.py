@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Generic, Literal, TypeVar, cast
 
 from msgspec import Struct
 
 from detectors.alert_record import LookAlike
-from detectors.detector import Context
+from detectors.detector import Context, Payment
+from detectors.events import PartyEvent
 from detectors.finding import Finding
 from detectors.loans import Loan, Passage
 from detectors.verdict import Weighed, weigh
@@ -29,6 +30,9 @@ class UseRule(ABC, Generic[P]):
     name_zh: ClassVar[str]
     kind: ClassVar[Literal["BREACH", "PATTERN", "EVENT"]] = "BREACH"
     uses: ClassVar[frozenset[str] | None] = None
+    asks: ClassVar[frozenset[str]] = frozenset()
+    payment_uses: ClassVar[frozenset[str]] = frozenset()
+    sees_one_book: ClassVar[bool] = False
     Parameters: ClassVar[type[Struct]]
     checks: ClassVar[tuple[str, ...]] = ()
     measures: ClassVar[tuple[str, ...]] = ()
@@ -96,6 +100,22 @@ class UseRule(ABC, Generic[P]):
             fifo_minor=weighed.fifo_minor, severity=weighed.severity, score=weighed.score, destination_en=english,
             destination_zh=chinese, measures=weighed.measures, look_alikes=look_alikes, contributions=weighed.contributions,
         )  # fmt: skip
+
+    def paid(self, payment: Payment, loans: Sequence[Loan], context: Context) -> tuple[Finding, ...]:
+        """Not asked for."""
+        return ()
+
+    def disbursed(self, loan: Loan, context: Context) -> tuple[Finding, ...]:
+        """Not asked for."""
+        return ()
+
+    def heard(self, event: PartyEvent, loans: Sequence[Loan], context: Context) -> tuple[Finding, ...]:
+        """Not asked for."""
+        return ()
+
+    def due(self, loan: Loan, at_ms: int, context: Context) -> tuple[Finding, ...]:
+        """Not asked for."""
+        return ()
 
     def snapshot(self) -> Mapping[str, object]:
         """Nothing: all of it is in ``loan.hits``."""

@@ -24,6 +24,15 @@ PURCHASE = "PURCHASE"
 AGENCY = "AGENCY"
 OTHER = "OTHER"
 
+ADVERSE = "ADVERSE"  # counts against a counterparty
+DISTRESS = "DISTRESS"  # a borrower's existence or licence is at stake
+NO_CAPITAL = "NO_CAPITAL"
+NO_TAX = "NO_TAX"
+CONVERTED = "CONVERTED"  # a sole trader became a company
+HARMLESS = "HARMLESS"  # a plaintiff, a settled case
+SALES_HELD = "SALES_HELD"  # declared sales are what they were
+PARTY_MEANINGS = frozenset({ADVERSE, DISTRESS, NO_CAPITAL, NO_TAX, CONVERTED, HARMLESS, SALES_HELD})
+
 POCKETS = frozenset({SECURITIES, WEALTH, TIME_DEPOSIT})
 
 _BY_TYPE: dict[str, str] = {
@@ -51,6 +60,8 @@ class CodeLists(Struct, frozen=True, forbid_unknown_fields=True):
     lists: dict[str, str] = {}  # list name -> class
     refund_words: tuple[str, ...] = ()
     wage_words: tuple[str, ...] = ()
+    mortgage_words: tuple[str, ...] = ()
+    party_codes: dict[str, str] = {}  # code of a party event -> what it means, one of the words below
 
 
 def use_of(txn: AccountTransaction, listed: str | None, codes: CodeLists) -> str:

@@ -1,8 +1,8 @@
 """Settings: one frozen value made once at the edge, from the package's rule sets and an optional TOML file.
 
-The file may hold ``utc_offset_minutes``, ``bookings``, ``rule_sets`` (paths of further rule files, which replace shipped
-ones of the same id) and the sections ``[trace]``, ``[bounds]``, ``[legs]``, ``[alerts]``, ``[dispositions]``, ``[fold]``,
-``[learning]`` of the fold and
+The file may hold ``utc_offset_minutes``, ``bookings``, ``typologies``, ``rule_sets`` (paths of further rule files, which
+replace shipped ones of the same id) and the sections ``[trace]``, ``[bounds]``, ``[legs]``, ``[alerts]``,
+``[calibration]``, ``[dispositions]``, ``[fold]``, ``[parties]``, ``[dealings]``, ``[groups]``, ``[learning]`` of the fold and
 ``[kafka]``, ``[intake]``, ``[detect]``, ``[books]``, ``[metrics]`` of the live path; their keys are listed with defaults and
 consequences in ``docs/configuration.md``.
 """
@@ -18,13 +18,17 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from detectors.alert import AlertLimits
 from detectors.booking import BOOKINGS
 from detectors.bounds import BoundLimits
+from detectors.calibration import CalibrationLimits
 from detectors.configuration import Configuration, FoldLimits
+from detectors.dealings import DealingLimits
 from detectors.dispositions import DispositionLimits
+from detectors.economy import AlertLimits
+from detectors.groups import GroupLimits
 from detectors.learners.triage import LearningLimits
 from detectors.legs import LegLimits
+from detectors.parties import PartyLimits
 from detectors.ruleset import RuleSet, RuleSetMistake, overlaps, parse_rule_set
 from detectors.tracer import TraceLimits
 from detectors.typologies import PARAMETER_TYPES
@@ -38,8 +42,12 @@ SECTIONS: dict[str, type[Struct]] = {
     "bounds": BoundLimits,
     "legs": LegLimits,
     "alerts": AlertLimits,
+    "calibration": CalibrationLimits,
     "dispositions": DispositionLimits,
     "fold": FoldLimits,
+    "parties": PartyLimits,
+    "dealings": DealingLimits,
+    "groups": GroupLimits,
     "learning": LearningLimits,
 }
 """Sections that the fold depends on."""
@@ -72,7 +80,7 @@ def load_settings(path: Path | None = None, rule_files: Sequence[Path] = ()) -> 
     mistakes: list[str] = []
     data = _read_toml(path, mistakes) if path is not None else {}
     place = str(path) if path is not None else "defaults"
-    known = {*SECTIONS, *LIVE_SECTIONS, "utc_offset_minutes", "bookings", "rule_sets"}
+    known = {*SECTIONS, *LIVE_SECTIONS, "utc_offset_minutes", "bookings", "rule_sets", "typologies"}
     mistakes += [f"{place}: unknown key {key!r} (known: {', '.join(sorted(known))})" for key in data if key not in known]
     sections = {name: _section(place, name, data.get(name, {}), kind, mistakes) for name, kind in SECTIONS.items()}
     live = {name: _section(place, name, data.get(name, {}), kind, mistakes) for name, kind in LIVE_SECTIONS.items()}
@@ -83,10 +91,18 @@ def load_settings(path: Path | None = None, rule_files: Sequence[Path] = ()) -> 
     bookings = data.get("bookings", ["loan_first", "fifo"])
     if not isinstance(bookings, list) or not bookings or any(name not in BOOKINGS for name in bookings):
         mistakes.append(f"{place}: bookings: {bookings!r} is not a list of {', '.join(BOOKINGS)}")
+    typologies = data.get("typologies", [])
+    if not isinstance(typologies, list) or any(code not in PARAMETER_TYPES for code in typologies):
+        mistakes.append(f"{place}: typologies: {typologies!r} is not a list of {', '.join(PARAMETER_TYPES)}")
     if mistakes:
         raise SettingsError("\n".join(mistakes))
     configuration = Configuration(
-        rule_sets=tuple(rule_sets), codes=_codes(), bookings=tuple(bookings), utc_offset_minutes=offset, **sections
+        rule_sets=tuple(rule_sets),
+        codes=_codes(),
+        bookings=tuple(bookings),
+        utc_offset_minutes=offset,
+        typologies=tuple(typologies),
+        **sections,
     )
     return Settings(configuration, place, LiveSettings(**live))
 

@@ -92,8 +92,7 @@ def _is_paid_to_property(passage: Passage, rules: Parameters, context: Context) 
     payee = passage.payee
     if not context.parties.has_lists:
         return False
-    party_id = payee.customer_id or payee.party_id
-    listed = context.parties.lists_of(payee.account_id, party_id, passage.transfer.event_time_ms)
+    listed = context.parties.lists_of(payee.account_id, context.party_of(payee), passage.transfer.event_time_ms)
     return any(name in rules.lists for name in listed)
 
 

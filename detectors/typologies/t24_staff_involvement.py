@@ -79,13 +79,14 @@ class StaffInvolvement(UseRule[Parameters]):
         )  # fmt: skip
 
     def judge(self, loan: Loan, hits: list[Passage], context: Context) -> Finding:
-        """A pattern, whatever the certain share; the account is named."""
+        """A pattern, whatever the certain share; the account is named, and the alert goes to restricted eyes only."""
         finding = super().judge(loan, hits, context)
-        return msgspec.structs.replace(finding, severity="MEDIUM", account_id=finding.hits[-1].payee.account_id)
+        account_id = finding.hits[-1].payee.account_id
+        return msgspec.structs.replace(finding, severity="MEDIUM", account_id=account_id, restricted=True)
 
 
 def _is_staff(account: Account, at_ms: int, rules: Parameters, context: Context) -> bool:
-    listed = context.parties.lists_of(account.account_id, account.customer_id or account.party_id, at_ms)
+    listed = context.parties.lists_of(account.account_id, context.party_of(account), at_ms)
     return any(name in rules.lists for name in listed)
 
 

@@ -10,6 +10,7 @@ from streams.people.figures import counted, in_words, local_time, measure_cells,
 from streams.people.folder import AlertHistory
 from streams.people.glossary import account_name, use_both, use_name
 from streams.people.markup import Html, chinese, element, join
+from streams.people.subjects import further_evidence, member_rows, subject_words
 from streams.people.trail import destination_words, link_steps
 from streams.people.trail_drawing import draw_trail
 
@@ -29,6 +30,8 @@ def alert_section(history: AlertHistory, number: int, risk: LoanRisk | None, utc
         draw_trail(alert, number, utc_offset_minutes),
         _path_notes(alert),
         _steps(alert, utc_offset_minutes),
+        _members(alert, utc_offset_minutes),
+        _further(alert, utc_offset_minutes),
         _checks_and_look_alikes(alert, utc_offset_minutes),
         _grounds(alert),
         _particulars(alert, utc_offset_minutes),
@@ -71,7 +74,7 @@ def four_facts(alert: Alert, utc_offset_minutes: int) -> Html:
         f", {in_words(subject.borrower_type)}" if subject.borrower_type else ""
     )
     facts = (
-        ("Whose money", "谁的贷款", f"loan {subject.loan_id or 'not named'}", f"{borrower}; {loan}{paid}"),
+        ("Whose money", "谁的贷款", *_whose(alert, f"{borrower}; {loan}{paid}")),
         (
             "Where it went",
             "去向",
@@ -94,6 +97,27 @@ def four_facts(alert: Alert, utc_offset_minutes: int) -> Html:
         ],
         class_="facts",
     )
+
+
+def _members(alert: Alert, utc_offset_minutes: int) -> Html | None:
+    rows = member_rows(alert, utc_offset_minutes)
+    if not rows:
+        return None
+    more = f" and {counted(alert.subject.members_left_out, 'further loan')}" if alert.subject.members_left_out else ""
+    heads = ("loan", "customer", "amount and payout", "in question")
+    return _details(f"The group's loans{more}", table(heads, rows))
+
+
+def _further(alert: Alert, utc_offset_minutes: int) -> Html | None:
+    lines = list(further_evidence(alert, utc_offset_minutes))
+    return _details("It also rests on", table(("beside the money's way",), [(line,) for line in lines])) if lines else None
+
+
+def _whose(alert: Alert, borrower: str) -> tuple[str, str]:
+    if alert.subject.kind == "LOAN":
+        return f"loan {alert.subject.loan_id or 'not named'}", borrower
+    together = alert.subject.loan_amount_minor
+    return subject_words(alert), "" if together is None else f"together {format_money(together, alert.currency)}"
 
 
 def _certain(alert: Alert) -> tuple[str, str]:

@@ -31,6 +31,7 @@ from streams.people.figures import (
 )
 from streams.people.folder import AlertHistory, read_alerts
 from streams.people.glossary import account_name
+from streams.people.subjects import further_evidence, member_rows, subject_words
 from streams.people.trail import Link, link_steps
 
 DEPTH_MAX = 8
@@ -94,17 +95,20 @@ def _listed(alerts: list[AlertHistory]) -> str:
 
 def _nearest(alert_id: str, alerts: list[AlertHistory]) -> str:
     by_id = {history.current.alert_id: history for history in alerts}
-    same_loan = [
-        history
-        for history in alerts
-        if alert_id and alert_id in (history.current.subject.loan_id, history.current.subject.customer_id)
-    ]
+    same_loan = [history for history in alerts if alert_id and alert_id in _names_of(history.current)]
     if same_loan:
         return f"It is a loan or customer with these alerts: {_listed(same_loan)}."
     near = [by_id[name] for name in get_close_matches(alert_id, by_id, n=IDS_NAMED_MAX, cutoff=0.5)]
     if near:
         return f"Nearest: {_listed(near)}."
     return f"The most urgent ones there: {_listed(alerts)}. Is it the right folder?"
+
+
+def _names_of(alert: Alert) -> set[str | None]:
+    """Loans and customers by whose id somebody may ask for the alert."""
+    members = alert.subject.members
+    named = {alert.subject.loan_id, alert.subject.customer_id}
+    return named | {member.loan_id for member in members} | {member.customer_id for member in members}
 
 
 def _print_head(alert: Alert, console: Console, utc_offset_minutes: int) -> None:
@@ -135,7 +139,12 @@ def _subject_lines(alert: Alert, utc_offset_minutes: int) -> list[str]:
     paid = f", paid out {local_time(subject.disbursed_at, utc_offset_minutes)}" if subject.disbursed_at else ""
     who = f"customer {legible(subject.customer_id or 'not named')}"
     who += f" ({in_words(subject.borrower_type)})" if subject.borrower_type else ""
-    lines = [f"loan {legible(subject.loan_id or 'not named')}: {amount}{paid}", who]
+    if subject.kind == "LOAN":
+        lines = [f"loan {legible(subject.loan_id or 'not named')}: {amount}{paid}", who]
+    else:
+        lines = [legible(subject_words(alert)), *([f"together {amount}{paid}"] if subject.members else [])]
+        lines += [legible(" · ".join(map(str, row))) for row in member_rows(alert, utc_offset_minutes)]
+        lines += [f"{counted(subject.members_left_out, 'further loan')} not listed"] if subject.members_left_out else []
     more = (
         ("account in question", subject.account_id),
         ("contract", subject.contract_id),
@@ -194,6 +203,8 @@ def _print_path(alert: Alert, console: Console, utc_offset_minutes: int) -> None
         f"The money's way 资金路径 ({counted(len(alert.path), 'payment')}, {counted(alert.hops_visible, 'hop')}{left_bank})",
     )
     paid = format_money(loan, alert.currency) if loan is not None else "amount unknown"
+    if not alert.path:
+        _print_lines(console, ["The alert rests on no payment of the loan's money."])
     at = local_time(alert.subject.disbursed_at, utc_offset_minutes) if alert.subject.disbursed_at else "time unknown"
     first = f" to {legible(account_name(alert.path[0].payer))}" if alert.path and alert.path[0].hop == 1 else ""
     _print_hanging(console, ("  ", "         "), [Text(f"payout {at}  {paid}{first}", style="bold")])
@@ -205,6 +216,9 @@ def _print_path(alert: Alert, console: Console, utc_offset_minutes: int) -> None
         _print_lines(
             console, [f"{counted(alert.path_steps_left_out, 'further payment')} that carried less: not listed in the alert."]
         )
+    further = [legible(line) for line in further_evidence(alert, utc_offset_minutes)]
+    if further:
+        _print_section(console, "It also rests on 其他依据", further)
 
 
 def _step_lines(number: int, links: list[Link], alert: Alert, utc_offset_minutes: int) -> list[Text]:

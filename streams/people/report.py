@@ -20,6 +20,7 @@ from streams.people.alert_section import alert_section
 from streams.people.figures import UTC_OFFSET_MINUTES, counted, local_time, offset_name, share
 from streams.people.folder import SEVERITIES, AlertHistory, Results, read_results
 from streams.people.markup import Html, chinese, element, join
+from streams.people.subjects import subject_words
 
 ALERTS_DRAWN_MAX = 200
 """Alerts with a section and a drawn trail of their own, the most urgent; the others stand in the list only, and the page
@@ -180,7 +181,7 @@ def _list_row(history: AlertHistory, number: int, utc_offset_minutes: int) -> Ht
     cells = (
         _cell(join(badge(alert), withdrawn), SEVERITIES.index(alert.severity)),
         _cell(join(typology(alert), element("br"), link), alert.typology, "kind"),
-        _cell(subject.loan_id or "—", None, "id"),
+        _cell(subject.loan_id or subject_words(alert), None, "id"),
         _cell(subject.customer_id or "—", None, "id"),
         *(
             _cell(

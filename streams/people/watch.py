@@ -16,6 +16,7 @@ from streams.live.reading import header
 from streams.people import glossary
 from streams.people.figures import in_words, legible, local_time, share
 from streams.people.folder import SEVERITIES
+from streams.people.subjects import subject_words
 
 STYLES = {"CRITICAL": "bold white on red", "HIGH": "bold red", "MEDIUM": "bold yellow", "LOW": "bold"}
 SENTENCE_INDENT = "    "
@@ -36,8 +37,8 @@ class Filter(NamedTuple):
         return (
             (self.severity is None or SEVERITIES.index(alert.severity) <= SEVERITIES.index(self.severity))
             and (not self.typologies or alert.typology in self.typologies)
-            and (not self.loans or alert.subject.loan_id in self.loans)
-            and (not self.customers or alert.subject.customer_id in self.customers)
+            and (not self.loans or any(loan in self.loans for loan in _loans_of(alert)))
+            and (not self.customers or any(customer in self.customers for customer in _customers_of(alert)))
         )
 
 
@@ -76,7 +77,7 @@ def alert_text(alert: Alert, utc_offset_minutes: int) -> Text:
     badge = f"{glossary.MARKS[alert.severity]} {alert.severity}"
     text.append(f"{badge:12}", style="strike dim" if gone else STYLES[alert.severity])
     text.append(f" {alert.typology} {in_words(alert.typology_name)}", style="bold")
-    text.append(f"  {_subject(alert)}  {_amount(alert)}  ")
+    text.append(f"  {legible(subject_words(alert))}  {_amount(alert)}  ")
     text.append(legible(alert.alert_id), style="cyan")
     if alert.revision > 1:
         text.append(f" revision {alert.revision}", style="magenta")
@@ -87,10 +88,12 @@ def alert_text(alert: Alert, utc_offset_minutes: int) -> Text:
     return text
 
 
-def _subject(alert: Alert) -> str:
-    loan, customer = alert.subject.loan_id, alert.subject.customer_id
-    whose = f" of {legible(customer)}" if customer else ""
-    return f"loan {legible(loan)}{whose}" if loan else (legible(customer) if customer else "subject unknown")
+def _loans_of(alert: Alert) -> tuple[str | None, ...]:
+    return (alert.subject.loan_id, *(member.loan_id for member in alert.subject.members))
+
+
+def _customers_of(alert: Alert) -> tuple[str | None, ...]:
+    return (alert.subject.customer_id, *(member.customer_id for member in alert.subject.members))
 
 
 def _amount(alert: Alert) -> str:

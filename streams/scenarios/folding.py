@@ -222,6 +222,11 @@ def _check_look_alike(folding: Folding, found: re.Match[str], step: Expectation)
     return f"its detail is {tested[key]!r}" if wanted and wanted not in tested[key] else ""
 
 
+def _check_routing(folding: Folding, found: re.Match[str], step: Expectation) -> str:
+    routing = _alert(folding, found).routing
+    return "" if routing == found["routing"] else f"its routing is {routing}"
+
+
 def _check_rests(folding: Folding, found: re.Match[str], step: Expectation) -> str:
     rests = _alert(folding, found).bounds_rest_on
     return "" if any(found["words"] in note for note in rests) else f"they rest on {rests}"
@@ -303,6 +308,7 @@ CHECKS: dict[str, Check] = {
     rf"{_CODE} (?P<figures>(?:(?:certain|attributed|possible|fifo) {_MONEY} ?)+)of (?P<loan>\S+)": _check_figures,
     rf'look-alike (?P<name>\w+) (?P<result>EXCLUDED|NOT_EXCLUDED|NOT_TESTABLE)(?: in {_ON})?(?: saying "(?P<detail>.*)")?':
         _check_look_alike,
+    rf"routing (?P<routing>NORMAL|RESTRICTED) of {_ON}": _check_routing,
     rf'"(?P<words>.*)" under the bounds of {_ON}': _check_rests,
     rf'"(?P<words>.*)" in the sentence of {_ON}': _check_sentence,
     r"rule set (?P<rules>\S+) on (?P<loan>\S+)": _check_rule_set,

@@ -68,8 +68,8 @@ def storm(chance: random.Random, engine: Engine, size: int | None = None) -> Ite
             yield PartyLink(event_time=at, party_id="C1", other_party_id=other, role="CONTROLLER")
         elif kind < 0.16:
             yield Tick(event_time=at)
-        elif kind < 0.18 and engine.loan_of_alert:
-            yield Disposition(event_time=at, alert_id=chance.choice(list(engine.loan_of_alert)), outcome="FALSE_POSITIVE")
+        elif kind < 0.18 and engine.subject_of_alert:
+            yield Disposition(event_time=at, alert_id=chance.choice(list(engine.subject_of_alert)), outcome="FALSE_POSITIVE")
         else:
             yield transaction(chance, at, i, accounts, known)
 

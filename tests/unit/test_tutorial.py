@@ -18,11 +18,13 @@ TUTORIAL = (REPO / "docs" / "tutorial-detector.md").read_text(encoding="utf-8")
 def printed() -> dict[str, str]:
     """Path -> the text of the block that follows the line which begins with that path."""
     found: dict[str, str] = {}
-    name, block = "", None
+    name = ""
+    block: list[str] | None = None
     for line in TUTORIAL.splitlines(keepends=True):
         heading = re.match(r"`([\w.-]+(?:/[\w.-]+)+)`", line)
         if block is not None and line.startswith("```"):
-            found[name], name, block = "".join(block), "", None
+            found[name] = "".join(block)
+            name, block = "", None
         elif block is not None:
             block.append(line)
         elif line.startswith("```") and name:
