@@ -104,7 +104,7 @@ def pass_through(flows: Flows) -> Ranked:
 
 def half_space_trees(flows: Flows) -> Ranked:
     """Scores before it learns, payment by payment; figures are squeezed into 0 to 1 as the trees need."""
-    trees = HalfSpaceTrees(n_trees=25, seed=1)
+    trees: Any = HalfSpaceTrees(n_trees=25, seed=1)
     sent: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])  # count, sum, time of the last
     got: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
     scores = np.zeros(len(flows.payer))

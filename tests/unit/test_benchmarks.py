@@ -198,7 +198,8 @@ def test_the_innocent_pack_counts_what_it_says(tmp_path: Path) -> None:
 
 def test_the_product_is_compared_with_the_peers_that_are_installed(tmp_path: Path) -> None:
     peers = _load("peers")
-    folder, told = labelled_folder(tmp_path / "payments", payments=900), []
+    folder = labelled_folder(tmp_path / "payments", payments=900)
+    told: list[str] = []
     found = peers.compare(folder, ["none", "delayed:1"], {"gfp-1"}, told.append)
     always = {"product, none", "product, delayed:1", "product, same payments", "pass-through", "hst"}
     absent = [name for name in ("gfp-128", "challenger") if name not in found]

@@ -17,7 +17,7 @@ from detectors.finding import Finding
 from detectors.loans import Passage
 from detectors.typologies import TYPOLOGIES
 from detectors.typologies.t12_pass_through import PassThrough
-from tests.scenarios.folding import SHIPPED
+from streams.scenarios.folding import SHIPPED
 from tests.unit.test_engine import SCENARIOS, stream_of
 
 QUIET = msgspec.structs.replace(SHIPPED, learning=msgspec.structs.replace(SHIPPED.learning, scoring=0))
