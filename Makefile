@@ -3,12 +3,14 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 WORKERS ?= 2
+SEEDS ?= 1000
+FIRST ?= 0
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 LOCK := requirements.lock
 
-.PHONY: help setup demo test broker broker-jars layout lint format types schemas bench bench-live ci lock clean
+.PHONY: help setup demo test broker broker-jars simulation layout lint format types schemas bench bench-live ci lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 19
@@ -41,6 +43,9 @@ test: $(READY)  ## every test
 
 broker: $(READY)  ## only the tests that meet a real Kafka (Java 17 and Maven, or Docker, or KAFKA_BOOTSTRAP_SERVERS)
 	@$(PY) -m pytest -q -n $(WORKERS) tests/broker
+
+simulation: $(READY)  ## the live path under a seeded scheduler with faults, without Kafka: SEEDS worlds from FIRST on
+	@$(PY) -m tests.simulation --seeds $(SEEDS) --from $(FIRST)
 
 broker-jars: $(READY)  ## fetch the real Kafka of the tests, once
 	@$(PY) -W ignore -m tests.broker.jars

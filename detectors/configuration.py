@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from detectors.bounds import BoundLimits
+from detectors.calibration import CalibrationLimits
 from detectors.dealings import DealingLimits
 from detectors.dispositions import DispositionLimits
 from detectors.economy import AlertLimits
@@ -42,6 +43,7 @@ class Configuration(Struct, frozen=True, kw_only=True):
     bounds: BoundLimits = BoundLimits()
     legs: LegLimits = LegLimits()
     alerts: AlertLimits = AlertLimits()
+    calibration: CalibrationLimits = CalibrationLimits()
     dispositions: DispositionLimits = DispositionLimits()
     fold: FoldLimits = FoldLimits()
     parties: PartyLimits = PartyLimits()

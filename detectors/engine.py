@@ -19,6 +19,7 @@ from detectors import snapshot
 from detectors.accounts import OTHER_BANK, Account
 from detectors.alert import AlertBook
 from detectors.alert_record import Alert, LoanRisk
+from detectors.calibration import Calibration
 from detectors.configuration import Configuration
 from detectors.dealings import Dealings
 from detectors.detector import LOAN, PARTY, PAYMENT, Context, Detector, Payment
@@ -27,7 +28,7 @@ from detectors.events import AccountTransaction, Disposition, Event, Fault, List
 from detectors.finding import Finding
 from detectors.groups import Group, Groups
 from detectors.instants import rfc3339
-from detectors.learners.score import PaymentScore
+from detectors.learners.score import LoanScore, PaymentScore
 from detectors.learners.triage import Triage
 from detectors.legs import Key, Legs
 from detectors.lending import ANNOUNCE, RETIRE, Lending
@@ -52,7 +53,7 @@ SWEEP_MS = 60_000
 class Outputs:
     """What one event led to. ``status`` is ``applied``, ``duplicate`` or ``rejected`` (then ``fault`` says why)."""
 
-    __slots__ = ("alerts", "fault", "movements", "remittances", "risks", "scores", "status")
+    __slots__ = ("alerts", "fault", "loan_scores", "movements", "remittances", "risks", "scores", "status")
 
     def __init__(self, status: str = "applied", fault: Fault | None = None) -> None:
         self.status = status
@@ -61,6 +62,7 @@ class Outputs:
         self.risks: tuple[LoanRisk, ...] = ()
         self.movements: tuple[Movement, ...] = ()  # what loan money the event moved; for whoever follows the money itself
         self.remittances: tuple[Remittance, ...] = ()  # for other books; none where there is one book
+        self.loan_scores: tuple[LoanScore, ...] = ()  # of loans whose score has risen
         self.scores: tuple[PaymentScore, ...] = ()  # of a payment from account to account, made before it taught anything
 
 
@@ -100,6 +102,7 @@ class Engine:
         self.reversal_legs: Recent[str] = Recent(fold.reversible_max)
         self.counts: Counter[str] = Counter()
         self.triage = Triage(configuration.learning)
+        self.calibration = Calibration(configuration.calibration)
         self.begin()
 
     def _make_tracer(self) -> Tracer:
@@ -175,6 +178,7 @@ class Engine:
             self._meet_second_leg(txn, own, known, event_time_ms, outputs)
             return
         use, other = self.places.counterparty(txn, own, is_debit, event_time_ms)
+        score = None
         self.places.see_balance(txn, own, event_time_ms)
         if self.is_one_of_many and self._cross(txn, own, other, use, key, event_time_ms):  # type: ignore[arg-type]
             return
@@ -194,6 +198,7 @@ class Engine:
         if self.scoring:
             score = self.triage.see(transfer, payer, payee)
             if score is not None:
+                score = self.calibration.see(score)
                 outputs.scores = (score,)
         self.places.note_traffic(transfer, payer, payee, event_time_ms)
         repays = self._repaid_by(txn) if use == LOAN_REPAYMENT else None
@@ -204,11 +209,21 @@ class Engine:
         if payer.claims and payer.claims[-1].transfer is transfer:
             payer.claims[-1].record = txn
         if movement is not None:
+            if score is not None:
+                self._suspect(score, movement, outputs)
             self._observe(movement, txn, payer, payee, outputs)
         if self.tracer.funded:
             self._observe_funded(outputs)
         if use in self.payment_uses or (payer.account_id in self.dealings.watched and self.payment_hearers):
             self._tell_payment(Payment(transfer, txn, payer, payee), outputs)
+
+    def _suspect(self, score: PaymentScore, movement: Movement, outputs: Outputs) -> None:
+        """A payment that carries a loan's money makes the loan as suspicious as itself."""
+        for number in {parcel.origin.number: None for parcel in movement.parcels[0]}:
+            loan = self.lending.loan_of.get(number)
+            if loan is not None and score.score > loan.suspicion:
+                loan.suspicion = score.score
+                outputs.loan_scores += (LoanScore(loan.loan_id, score.event_time_ms, score.score),)
 
     def _cross(self, txn: AccountTransaction, own: Account, other: Account, use: str, key: Key, event_time_ms: int) -> bool:
         """Whether the other account is another book's, and its half of the payment is left to that book."""
@@ -578,6 +593,7 @@ class Engine:
             "state": snapshot.freeze(state),
             "detectors": {detector.code: dict(detector.snapshot()) for detector in self.detectors},
             "triage": self.triage.snapshot(),
+            "calibration": self.calibration.snapshot(),
         }
 
     @classmethod
@@ -605,6 +621,7 @@ class Engine:
         for detector in engine.detectors:
             detector.restore(data["detectors"][detector.code])
         engine.triage.restore(data["triage"])
+        engine.calibration.restore(data["calibration"])
         return engine
 
     @classmethod

@@ -2,9 +2,9 @@
 
 The file may hold ``utc_offset_minutes``, ``bookings``, ``typologies``, ``rule_sets`` (paths of further rule files, which
 replace shipped ones of the same id) and the sections ``[trace]``, ``[bounds]``, ``[legs]``, ``[alerts]``,
-``[dispositions]``, ``[fold]``, ``[parties]``, ``[dealings]``, ``[groups]``, ``[learning]`` of the fold and ``[kafka]``,
-``[intake]``, ``[detect]``, ``[books]``, ``[metrics]`` of the live path; their keys are listed with defaults and consequences
-in ``docs/configuration.md``.
+``[calibration]``, ``[dispositions]``, ``[fold]``, ``[parties]``, ``[dealings]``, ``[groups]``, ``[learning]`` of the fold and
+``[kafka]``, ``[intake]``, ``[detect]``, ``[books]``, ``[metrics]`` of the live path; their keys are listed with defaults and
+consequences in ``docs/configuration.md``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from detectors.booking import BOOKINGS
 from detectors.bounds import BoundLimits
+from detectors.calibration import CalibrationLimits
 from detectors.configuration import Configuration, FoldLimits
 from detectors.dealings import DealingLimits
 from detectors.dispositions import DispositionLimits
@@ -40,6 +41,7 @@ SECTIONS: dict[str, type[Struct]] = {
     "bounds": BoundLimits,
     "legs": LegLimits,
     "alerts": AlertLimits,
+    "calibration": CalibrationLimits,
     "dispositions": DispositionLimits,
     "fold": FoldLimits,
     "parties": PartyLimits,

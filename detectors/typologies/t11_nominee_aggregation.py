@@ -187,10 +187,10 @@ def _member_paid_for(group: Group, payment: Payment, context: Context) -> str:
 
 def _sharing(group: Group, at_ms: int, context: Context) -> int:
     """How many members share an address or a phone: with another member, or each with the same third party."""
-    borrowers = dict.fromkeys(loan.borrower_id for loan in group.loans.values() if loan.borrower_id is not None)
+    owners = dict.fromkeys(loan.borrower_id for loan in group.loans.values() if loan.borrower_id is not None)
     near: dict[str, set[str]] = {}  # party -> the members at its address or phone
-    for borrower in borrowers:
+    for borrower in owners:
         for other, role in context.parties.roles(borrower, at_ms):
             if role in ("SAME_ADDRESS", "SAME_PHONE"):
-                near.setdefault(other, {other} if other in borrowers else set()).add(borrower)
+                near.setdefault(other, {other} if other in owners else set()).add(borrower)
     return max((len(members) for members in near.values()), default=0)

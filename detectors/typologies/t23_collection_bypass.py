@@ -132,7 +132,10 @@ def _sentence(loan: Loan, account: Account, days: int, now: str, before: str) ->
         f"Within {days} days {now} came in on {account.account_id}, the collection account of loan {loan.loan_id} of {who_en}, "
         f"where {before} is usual; declared sales hold."
     )
-    chinese = f"客户{who_zh}的借据{loan.loan_id}的回笼账户{account.account_id}{days}天内仅回款{now}，而通常为{before}；申报销售未下降。"
+    chinese = (
+        f"客户{who_zh}的借据{loan.loan_id}的回笼账户{account.account_id}{days}天内仅回款{now}，"
+        f"而通常为{before}；申报销售未下降。"
+    )
     return english, chinese
 
 

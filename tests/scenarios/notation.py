@@ -30,7 +30,7 @@ TEXTS = {
 LOAN_TEXTS = {
     "contract": "contract_sign_date", "product": "product_class", "borrower": "borrower_type", "purpose": "purpose_code",
     "customer": "customer_id", "manager": "account_manager_id", "exponent": "amount_exponent", "branch": "org_id",
-    "industry": "borrower_industry", "collection": "collection_account",
+    "collection": "collection_account", "purpose-text": "purpose_text", "borrower-industry": "borrower_industry",
 }  # fmt: skip
 OUTSIDE = ("cash", "nobody")  # names that are no accounts
 LEG_WORDS = frozenset({"no balance", "one record", "credit leg first", "debit leg only", "credit leg only"})
@@ -318,7 +318,7 @@ class _Reader:
             if option in LOAN_WORDS:
                 words.add(option)
             elif word in LOAN_TEXTS:
-                ledger[LOAN_TEXTS[word]] = int(rest) if word == "exponent" else rest
+                ledger[LOAN_TEXTS[word]] = int(rest) if word == "exponent" else rest.strip('"')
             elif option.startswith("credit at "):
                 credited = self._moment(option.removeprefix("credit at "))
             elif word == "occurs":

@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 from unittest import mock
+from weakref import WeakKeyDictionary
 
 from faust.types import TP
 
@@ -99,20 +100,18 @@ def _lane_taken_away() -> Iterator[None]:
 
 @_canary("a lane begins behind what retention has deleted, as if the journal knew")
 def _begins_behind_retention() -> Iterator[None]:
+    begun: WeakKeyDictionary[Lane, dict[str, int]] = WeakKeyDictionary()
+    real_miss, real_append = Lane.miss, Intake._append_page
+
     def miss(self: Lane, begins: Mapping[str, int]) -> None:
-        for topic, begin in begins.items():
-            self.received[topic] = self.after[topic] = max(self.received[topic], begin - 1)
+        begun[self] = {topic: begin for topic, begin in begins.items() if begin > self.received[topic] + 1}
+        real_miss(self, begins)
 
-    real = Intake.__init__
+    async def append(self: Intake, book: int, records: Any, now_ms: int, tick_ms: int | None = None) -> None:
+        for topic, begin in begun[self.lane].items():
+            self.handed[book][topic] = max(self.handed[book][topic], begin - 1)
+        await real_append(self, book, records, now_ms, tick_ms)
 
-    def init(self: Intake, *arguments: Any, **options: Any) -> None:
-        real(self, *arguments, **options)
-        self.handed = [self.lane.after for _ in self.handed]
-
-    def append(self: Intake, book: int, records: Any, now_ms: int, tick_ms: int | None = None) -> Any:
-        return _real_append(self, book, records, now_ms, tick_ms)
-
-    _real_append = Intake._append_page
     with _instead(Lane, "miss", miss), _instead(Intake, "_append_page", append):
         yield
 

@@ -17,7 +17,7 @@ from streams.codec import decode
 from streams.live.fold import generation_of
 from streams.live.journal import PAGE_VERSION, Page, Record, Span, encode_page
 from streams.live.log import Entry, Stored
-from streams.live.names import ALERTS, JOURNAL, LOAN_RISK, ORDER_HEADER, SOURCES
+from streams.live.names import JOURNAL, ORDER_HEADER, SOURCES
 from streams.live.pause_guard import PausedTooLong
 from streams.live_settings import DetectSettings, IntakeSettings, KafkaSettings, LiveSettings
 from tests.scenarios.folding import SHIPPED
@@ -82,15 +82,14 @@ class World:
             self._refold()
 
     def _refold(self) -> None:
-        """A new worker without any state folds the whole journal, and has nothing to publish."""
+        """A new worker without any state folds the whole journal, and says again nothing that was said."""
         self.is_over = True
         for worker in self.alive():
             worker.die(Killed("the end"))
         shutil.rmtree(self.folder)
         self.folder.mkdir()
-        said = {topic: len(self.partitions.of(topic, 0)) for topic in (ALERTS, LOAN_RISK)}
+        repeats, journal = self.checkers.repeats, self.partitions.of(JOURNAL, 0)
         self._start(0)
-        journal = self.partitions.of(JOURNAL, 0)
 
         def is_folded() -> bool:
             books = self.workers[0].detect.books
@@ -98,9 +97,8 @@ class World:
 
         if not self.loop.run(is_folded, self.loop.now_us + QUIET_MS_MAX * 1000):
             raise Violation(f"the journal is not folded again within {QUIET_MS_MAX} ms: {self._state()}")
-        for topic, count in said.items():
-            if len(self.partitions.of(topic, 0)) != count:
-                raise Violation(f"folded again from its beginning, the journal gave {topic} something new")
+        if self.checkers.repeats != repeats:
+            raise Violation("folded again from its beginning, the journal gave what had been published")
 
     # --- what others ask ----------------------------------------------------------------------------------------------
 
@@ -203,8 +201,11 @@ class World:
         self.deaths[str(why) if isinstance(why, Killed) else type(why).__name__] += 1
         for member in worker.members:
             self.loop.after_ms(SESSION_MS, None, member.group.kick, member)
-        if not self.is_over:
-            self.loop.after_ms(20 + self.random.random() * 300, None, self._start, worker.number)
+        self.loop.after_ms(20 + self.random.random() * 300, None, self._start_again, worker.number)
+
+    def _start_again(self, number: int) -> None:
+        if not self.is_over:  # the refold at the end is one worker's
+            self._start(number)
 
     def saved(self, worker: Worker, path: Path, next_offset: int) -> None:
         """A checkpoint is on the disk."""
@@ -265,10 +266,11 @@ class World:
         )
         worker.paused_until_us = self.loop.now_us + int(length_ms * 1000)
         self.trace(worker.name, f"pauses for {length_ms:.0f} ms")
-        self.loop.after_ms(SESSION_MS, None, self._miss, worker)
+        self.loop.after_ms(SESSION_MS, None, self._miss, worker, worker.paused_until_us)
 
-    def _miss(self, worker: Worker) -> None:
-        if worker.paused_until_us > self.loop.now_us:
+    def _miss(self, worker: Worker, until_us: int) -> None:
+        """The pause that was to last so long still lasts; one that began meanwhile has its own time."""
+        if worker.paused_until_us == until_us > self.loop.now_us:
             for member in worker.members:
                 member.group.kick(member)
 

@@ -37,7 +37,9 @@ def _load(name: str) -> ModuleType:
 def test_every_benchmark_is_run_here_and_described() -> None:
     names = {path.stem for path in BENCHMARKS.glob("*.py")}
     with_a_broker = {"bench_live", "stock_faust"}  # run in tests/broker
-    assert names - with_a_broker == {"account_days", "bench", "bookings_by_style", "detection", "maxflow", "restart"}
+    assert names - with_a_broker == {
+        "account_days", "bench", "bookings_by_style", "detection", "innocent_pack", "maxflow", "restart",
+    }  # fmt: skip
     text = (BENCHMARKS / "README.md").read_text(encoding="utf-8")
     assert [name for name in sorted(names) if f"{name}.py" not in text] == []
 
@@ -166,3 +168,27 @@ def test_alerts_per_account_days_count_accounts_days_and_standing_alerts(tmp_pat
     assert row["accounts"] >= len(accounts)
     assert row["days"] in (20, 21)
     assert row["standing_alerts"] == sum(summary.alerts.values()) - summary.withdrawn
+
+
+def test_the_innocent_pack_counts_what_it_says(tmp_path: Path) -> None:
+    out = tmp_path / "pack.json"
+    command = [
+        sys.executable,
+        str(BENCHMARKS / "innocent_pack.py"),
+        "--loans",
+        "150",
+        "--days",
+        "40",
+        "--seeds",
+        "7",
+        "--json",
+        str(out),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    figures = json.loads(out.read_text())
+    innocent, mixed = figures["innocent"], figures["mixed"]
+    assert innocent["loans"] >= 150
+    assert {row["style"] for row in innocent["styles"]} >= {"ordinary", "tenant", "hedger", "waits_in_deposit", "revolver"}
+    assert mixed["eligible_own_alert"] <= mixed["eligible_any_breach"] <= mixed["eligible"] <= mixed["misused"]
+    assert sum(row["misused"] for row in mixed["typologies"]) == mixed["misused"]
+    assert sum(row["alerts"] for row in mixed["typologies"]) >= mixed["breach_alerts"]

@@ -19,6 +19,8 @@ from detectors.alert_record import Alert, LoanRisk
 from detectors.configuration import Configuration
 from detectors.engine import Engine
 from detectors.events import EVENT_TYPES, AccountTransaction, Event, LoanDisbursement, PartyLink, Tick
+from detectors.ruleset import RuleSet
+from detectors.typologies import TYPOLOGIES
 from streams.codec import decode, encode
 from streams.settings import load_settings
 from streams.simulate.world import simulate
@@ -87,7 +89,8 @@ def alerts_of(configuration: Configuration, events: list[Event]) -> list[Alert]:
 
 def test_the_mixed_stream_raises_every_typology() -> None:
     alerts = alerts_of(SHIPPED, STREAM)
-    assert {alert.typology for alert in alerts} == {"T01", "T02", "T05", "T06", "T08", "T09", "T12"}
+    by_the_calendar = {"T22"}  # a story that is moved to other days no longer ends its month
+    assert {alert.typology for alert in alerts} | by_the_calendar == {make.code for make in TYPOLOGIES}
     assert {alert.status for alert in alerts} == {"OPEN", "WITHDRAWN"}
 
 
@@ -198,10 +201,29 @@ def test_a_world_of_larger_amounts_is_judged_alike(scenario: Scenario) -> None:
     factor = 7
     configuration = configuration_of(scenario)
     limit = configuration.trace.lot_minor_min * factor
-    wider = msgspec.structs.replace(configuration, trace=msgspec.structs.replace(configuration.trace, lot_minor_min=limit))
+    wider = msgspec.structs.replace(
+        configuration,
+        trace=msgspec.structs.replace(configuration.trace, lot_minor_min=limit),
+        rule_sets=tuple(with_larger_thresholds(rules, factor) for rules in configuration.rule_sets),
+    )
     original = alerts_of(configuration, events_of(scenario))
     larger = alerts_of(wider, [scaled(event, factor) for event in events_of(scenario)])
     assert [figures(alert) for alert in larger] == [figures(alert, factor) for alert in original]
+
+
+def with_larger_thresholds(rules: RuleSet, factor: int) -> RuleSet:
+    """The rule set with every amount of money in it multiplied."""
+
+    def larger(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: larger(item) for key, item in value.items()}
+        return tuple(larger(item) for item in value) if isinstance(value, tuple) else value * factor
+
+    parameters = {}
+    for code, given in rules.parameters.items():
+        money = {name: larger(getattr(given, name)) for name in given.__struct_fields__ if name.endswith("_minor")}
+        parameters[code] = msgspec.structs.replace(given, **money)
+    return msgspec.structs.replace(rules, parameters=parameters)
 
 
 def figures(alert: Alert, factor: int = 1) -> tuple[object, ...]:
