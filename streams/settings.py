@@ -1,10 +1,9 @@
 """Settings: one frozen value made once at the edge, from the package's rule sets and an optional TOML file.
 
 The file may hold ``utc_offset_minutes``, ``bookings``, ``typologies``, ``rule_sets`` (paths of further rule files, which
-replace shipped ones of the same id) and the sections ``[trace]``, ``[bounds]``, ``[legs]``, ``[alerts]``,
-``[calibration]``, ``[dispositions]``, ``[fold]``, ``[parties]``, ``[dealings]``, ``[groups]``, ``[learning]`` of the fold and
-``[kafka]``, ``[intake]``, ``[detect]``, ``[books]``, ``[metrics]`` of the live path; their keys are listed with defaults and
-consequences in ``docs/configuration.md``.
+replace shipped ones of the same id) and the sections of :data:`SECTIONS`, which the fold depends on, and of
+:data:`~streams.live_settings.LIVE_SECTIONS`, for the live path; their keys are listed with defaults and consequences in
+``docs/configuration.md``.
 """
 
 from __future__ import annotations
@@ -19,10 +18,12 @@ from msgspec import Struct
 
 from detectors.booking import BOOKINGS
 from detectors.bounds import BoundLimits
+from detectors.budget import BudgetLimits
 from detectors.calibration import CalibrationLimits
 from detectors.configuration import Configuration, FoldLimits
 from detectors.dealings import DealingLimits
 from detectors.dispositions import DispositionLimits
+from detectors.drift import DriftLimits
 from detectors.economy import AlertLimits
 from detectors.groups import GroupLimits
 from detectors.learners.triage import LearningLimits
@@ -41,7 +42,9 @@ SECTIONS: dict[str, type[Struct]] = {
     "bounds": BoundLimits,
     "legs": LegLimits,
     "alerts": AlertLimits,
+    "budget": BudgetLimits,
     "calibration": CalibrationLimits,
+    "drift": DriftLimits,
     "dispositions": DispositionLimits,
     "fold": FoldLimits,
     "parties": PartyLimits,

@@ -14,7 +14,7 @@ DETECTOR_ROWS: tuple[tuple[str, ...], ...] = (
     ("snapshot", "risk"),
     ("lending",),
     ("configuration",),
-    ("calibration",),
+    ("calibration", "suspects"),
     ("learners",),
     ("profile",),
     ("alert",),
@@ -33,7 +33,7 @@ DETECTOR_ROWS: tuple[tuple[str, ...], ...] = (
     ("rows",),
     ("accounts",),
     ("booking", "uses", "ruleset", "remittance"),
-    ("lots", "events", "alert_record", "rank", "recent"),
+    ("lots", "events", "alert_record", "budget", "drift", "rank", "recent"),
     ("money", "instants"),
 )
 """From the product's story down to its smallest noun. A module imports from rows below its own only."""
