@@ -132,7 +132,7 @@ class GroupRule(ABC, Generic[P]):
             fifo_minor=fifo, severity="HIGH" if len([weight for weight in signals.values() if weight]) >= 2 else "MEDIUM",
             score=round(min(1.0, sum(item.added for item in contributions)), 4), destination_en=self.destination_en,
             destination_zh=self.destination_zh, contributions=contributions, look_alikes=look_alikes,
-            account_id=group.account_id, related=tuple(related("between_members", one) for one in group.payments),
+            account_id=group.account_id, related=tuple(related("between_members", one) for one in group.ties),
             measures=(
                 Measure(name="borrowers", observed=borrowers, expected=1.0, threshold=members_min, unit="borrowers"),
                 Measure(name="share_of_loans_attributed", observed=round(group.share(traced), 4), expected=None, threshold=None,

@@ -25,7 +25,7 @@ class Group:
     An alert about an account without loans is the same with no members; ``own_rules`` then says by whose rules.
     """
 
-    __slots__ = ("account_id", "currency", "loans", "own_rules", "own_why", "passages", "payments", "said", "tied", "typology")
+    __slots__ = ("account_id", "currency", "loans", "own_rules", "own_why", "passages", "said", "tied", "ties", "typology")
 
     def __init__(self, typology: str, account_id: str, currency: str) -> None:
         self.typology = typology
@@ -33,7 +33,7 @@ class Group:
         self.currency = currency
         self.loans: dict[int, Loan] = {}  # origin number -> member, in the order in which they joined
         self.passages: dict[int, list[Passage]] = {}  # origin number -> what joined it
-        self.payments: list[Transfer] = []  # further payments that tie members together
+        self.ties: list[Transfer] = []  # further payments that tie members together
         self.tied: list[str] = []  # ... each to which loan
         self.said: Published | None = None
         self.own_rules: RuleSet | None = None

@@ -106,8 +106,8 @@ class NomineeAggregation(GroupRule[Parameters]):
                 groups.setdefault(group.account_id, group)
         findings: list[Finding] = []
         for group in groups.values():
-            if _ties(group, payment, context) and len(group.payments) < PAYMENTS_MAX:
-                group.payments.append(payment.transfer)
+            if _ties(group, payment, context) and len(group.ties) < PAYMENTS_MAX:
+                group.ties.append(payment.transfer)
                 group.tied.append(_member_paid_for(group, payment, context))
                 findings += self.judge(group, context)
         return tuple(findings)
@@ -115,7 +115,7 @@ class NomineeAggregation(GroupRule[Parameters]):
     def second_signals(self, group: Group, hits: Sequence[Passage], context: Context) -> Mapping[str, float]:
         first = next(iter(group.loans.values()))
         least = self.parameters(first, context).tied_min
-        ties = list(zip(group.payments, group.tied, strict=True))
+        ties = list(zip(group.ties, group.tied, strict=True))
         serviced = {loan_id for payment, loan_id in ties if payment.use in _DEBT_SERVICE}
         returned = {loan_id for payment, loan_id in ties if payment.use not in _DEBT_SERVICE}
         last = hits[-1]
