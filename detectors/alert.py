@@ -139,7 +139,7 @@ class AlertBook:
             path_steps_left_out=left_out, related=finding.related, party_notes=finding.party_notes, hops_visible=hops,
             left_bank=left_bank, look_alikes=finding.look_alikes,
             rule_set=RuleSetUse(rule_set_id=rules.rule_set_id, version=rules.version, effective_from=rules.effective_from,
-                                verified=rules.verified, why=about.rule_why),
+                                verified=rules.is_verified(finding.typology), why=about.rule_why),
             detector=f"{finding.typology.lower()}_{detector.name.lower()}", contributions=finding.contributions,
             model_version=finding.model_version or MODEL_VERSION, configuration_digest=self.configuration_digest,
             prior_alerts=self._prior(about, said.alert_id), recommended_checks=detector.checks,

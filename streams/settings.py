@@ -9,6 +9,7 @@ replace shipped ones of the same id) and the sections of :data:`SECTIONS`, which
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -70,8 +71,11 @@ class Settings(Struct, frozen=True):
     live: LiveSettings = LiveSettings()
 
 
-def load_settings(path: Path | None = None) -> Settings:
+def load_settings(path: Path | None = None, rule_files: Sequence[Path] = ()) -> Settings:
     """The shipped settings, or those of a file.
+
+    Args:
+        rule_files: further rule files beside those that the settings name.
 
     Raises:
         SettingsError: unreadable, unknown keys, wrong types or signs, overlapping rule sets: all together.
@@ -83,7 +87,7 @@ def load_settings(path: Path | None = None) -> Settings:
     mistakes += [f"{place}: unknown key {key!r} (known: {', '.join(sorted(known))})" for key in data if key not in known]
     sections = {name: _section(place, name, data.get(name, {}), kind, mistakes) for name, kind in SECTIONS.items()}
     live = {name: _section(place, name, data.get(name, {}), kind, mistakes) for name, kind in LIVE_SECTIONS.items()}
-    rule_sets = _rule_sets(path, data.get("rule_sets", []), mistakes)
+    rule_sets = _rule_sets(path, data.get("rule_sets", []), rule_files, mistakes)
     offset = data.get("utc_offset_minutes", 480)
     if type(offset) is not int or abs(offset) > UTC_OFFSET_MINUTES_MAX:
         mistakes.append(f"{place}: utc_offset_minutes: {offset!r} is not a number of minutes within +-{UTC_OFFSET_MINUTES_MAX}")
@@ -134,7 +138,7 @@ def _codes() -> CodeLists:
     return msgspec.convert(tomllib.loads(text), CodeLists)
 
 
-def _rule_sets(settings: Path | None, extra: object, mistakes: list[str]) -> list[RuleSet]:
+def _rule_sets(settings: Path | None, extra: object, rule_files: Sequence[Path], mistakes: list[str]) -> list[RuleSet]:
     found: dict[str, RuleSet] = {}
     for name in SHIPPED_RULE_SETS:
         text = (_SHIPPED / name).read_text(encoding="utf-8")
@@ -143,8 +147,8 @@ def _rule_sets(settings: Path | None, extra: object, mistakes: list[str]) -> lis
     if not isinstance(extra, list):
         mistakes.append(f"rule_sets: {extra!r} is not a list of paths")
         extra = []
-    for item in extra:
-        path = Path(str(item)) if settings is None else settings.parent / str(item)
+    named = [Path(str(item)) if settings is None else settings.parent / str(item) for item in extra]
+    for path in [*named, *rule_files]:
         try:
             rules = parse_rule_set(str(path), _read_toml(path, mistakes), PARAMETER_TYPES)
             found[rules.rule_set_id] = rules

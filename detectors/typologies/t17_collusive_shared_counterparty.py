@@ -14,7 +14,7 @@ from detectors.groups import Group
 from detectors.loans import Loan, Passage
 from detectors.money import format_money
 from detectors.use_rule import clears
-from detectors.uses import POCKETS
+from detectors.uses import OTHER
 
 _PROPORTIONAL, _BROKER = "proportional_to_the_loan", "on_the_broker_list"
 
@@ -53,7 +53,7 @@ class CollusiveSharedCounterparty(GroupRule[Parameters]):
 
     def counts(self, passage: Passage, context: Context) -> bool:
         payee, loan = passage.payee, passage.loan
-        if passage.hops != 1 or payee.is_sink or payee.place in POCKETS:
+        if passage.hops != 1 or payee.is_sink or passage.transfer.use != OTHER:
             return False
         rules = self.parameters(loan, context)
         if not rules.fee_min <= loan.share(passage.transfer.amount_minor) <= rules.fee_max:

@@ -44,7 +44,8 @@ STREAM_ROWS: tuple[tuple[str, ...], ...] = (
     ("schemas",),
     ("people",),
     ("live",),
-    ("files", "simulate"),
+    ("files", "simulate", "scenarios"),
+    ("rules",),
     ("settings",),
     ("codec", "live_settings"),
 )

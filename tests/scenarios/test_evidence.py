@@ -9,8 +9,8 @@ import pytest
 
 from detectors.alert_record import Alert
 from detectors.typologies import TYPOLOGIES
-from tests.scenarios.folding import SHIPPED, fold
-from tests.scenarios.notation import Scenario, parse_file
+from streams.scenarios.folding import SHIPPED, fold
+from streams.scenarios.notation import Scenario, parse_file
 from tests.scenarios.recompute import Records, disagreements
 
 FOLDER = Path(__file__).parent

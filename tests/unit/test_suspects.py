@@ -13,7 +13,7 @@ from detectors.configuration import Configuration
 from detectors.engine import Engine
 from detectors.events import AccountTransaction, Disposition, Event, LoanDisbursement
 from streams.codec import encode
-from tests.scenarios.folding import SHIPPED
+from streams.scenarios.folding import SHIPPED
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 
