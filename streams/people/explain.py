@@ -5,7 +5,7 @@ Works with 80 columns and without colour: nothing is said by colour alone, long 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
