@@ -96,7 +96,18 @@ def _nobody_reminds(code: str, loan: Loan, at_ms: int) -> None:
     raise AssertionError(f"{code} wants to be reminded of loan {loan.loan_id} at {at_ms}, and no engine is there to do it")
 
 
-class Detector(Protocol):
+class Described(Protocol):
+    """What an alert says of the detector behind it."""
+
+    code: ClassVar[str]
+    name: ClassVar[str]
+    name_zh: ClassVar[str]
+    kind: ClassVar[Literal["BREACH", "PATTERN", "EVENT"]]
+    checks: ClassVar[tuple[str, ...]]
+    measures: ClassVar[tuple[str, ...]]
+
+
+class Detector(Described, Protocol):
     """What the engine asks of a detector. ``uses`` None: it wants every passage, else those of these classes of use.
 
     ``asks`` names what else it wants: ``PAYMENT`` (:meth:`paid`), ``LOAN`` (:meth:`disbursed`), ``PARTY`` (:meth:`heard`),
@@ -104,17 +115,11 @@ class Detector(Protocol):
     loan money: with several books it may see less.
     """
 
-    code: ClassVar[str]
-    name: ClassVar[str]
-    name_zh: ClassVar[str]
-    kind: ClassVar[Literal["BREACH", "PATTERN", "EVENT"]]
     uses: ClassVar[frozenset[str] | None]
     asks: ClassVar[frozenset[str]]
     payment_uses: ClassVar[frozenset[str]]
     sees_one_book: ClassVar[bool]
     Parameters: ClassVar[type[Struct]]
-    checks: ClassVar[tuple[str, ...]]
-    measures: ClassVar[tuple[str, ...]]
 
     def observe(self, passage: Passage, context: Context) -> Iterable[Finding]:
         """A transfer has carried money of ``passage.loan``."""

@@ -22,7 +22,7 @@ from detectors.alert_record import Alert, LoanRisk
 from detectors.calibration import Calibration
 from detectors.configuration import Configuration
 from detectors.dealings import Dealings
-from detectors.detector import LOAN, PARTY, PAYMENT, Context, Detector, Payment
+from detectors.detector import LOAN, PARTY, PAYMENT, Context, Described, Detector, Payment
 from detectors.dispositions import LESSONS, Outcomes, subject_of
 from detectors.events import AccountTransaction, Disposition, Event, Fault, ListEntry, LoanDisbursement, PartyEvent, PartyLink
 from detectors.finding import Finding
@@ -38,6 +38,7 @@ from detectors.places import Places
 from detectors.recent import Recent
 from detectors.remittance import Remittance
 from detectors.risk import risk_of
+from detectors.suspects import Episode, Suspects, SuspiciousPayment, finding_of
 from detectors.tracer import DAY_MS, LENDER_ACCOUNT, LOAN_REPAYMENT, Movement, Parcel, Tracer
 from detectors.typologies import TYPOLOGIES
 
@@ -74,7 +75,7 @@ class Engine:
 
     state: ClassVar[frozenset[str]] = frozenset({
         "alert_book", "counts", "dealings", "groups", "legs", "lending", "next_sweep_ms", "outcomes", "parties", "places",
-        "reversal_legs", "reversible", "seen", "subject_of_alert", "tracer", "unowned", "watermark_ms",
+        "reversal_legs", "reversible", "seen", "subject_of_alert", "suspects", "tracer", "unowned", "watermark_ms",
     })  # fmt: skip
     """What a snapshot holds; all else is made from it and the configuration."""
     is_one_of_many: ClassVar[bool] = False
@@ -101,7 +102,8 @@ class Engine:
         self.reversal_legs: Recent[str] = Recent(fold.reversible_max)
         self.counts: Counter[str] = Counter()
         self.triage = Triage(configuration.learning)
-        self.calibration = Calibration(configuration.calibration)
+        self.calibration = Calibration(configuration.calibration, configuration.drift)
+        self.suspects = Suspects(configuration.budget)
         self.begin()
 
     def _make_tracer(self) -> Tracer:
@@ -143,6 +145,8 @@ class Engine:
         if isinstance(event, AccountTransaction):
             self._transact(event, event_time_ms, outputs)
         elif isinstance(event, LoanDisbursement):
+            if event.event_type == "DISBURSED":
+                self.suspects.budget.lend()
             loan = self._disburse(event, event_time_ms)
             if loan is not None:
                 self._judge_pending(loan, outputs)
@@ -214,6 +218,23 @@ class Engine:
             self._observe_funded(outputs)
         if use in self.payment_uses or (payer.account_id in self.dealings.watched and self.payment_hearers):
             self._tell_payment(Payment(transfer, txn, payer, payee), outputs)
+        if score is not None and self.suspects.budget.is_open:
+            self._stand_out(score, txn.currency, outputs)
+
+    def _stand_out(self, score: PaymentScore, currency: str, outputs: Outputs) -> None:
+        """Say a payment that ranks high enough for the budget."""
+        found = self.suspects.see(score, currency)
+        if found is None:
+            return
+        episode, threshold = found
+        finding = finding_of(
+            episode, score, self.triage.explain(score), self.calibration.drift.active, self.configuration.rule_sets, threshold,
+            self.triage.version,
+        )  # fmt: skip
+        self._hear(finding, SuspiciousPayment(), outputs)
+        forgotten = self.suspects.forget()
+        if forgotten is not None:
+            self.subject_of_alert.pop(forgotten, None)
 
     def _suspect(self, score: PaymentScore, movement: Movement, outputs: Outputs) -> None:
         """A payment that carries a loan's money makes the loan as suspicious as itself."""
@@ -318,7 +339,7 @@ class Engine:
                 for finding in detector.due(loan, event_time_ms, self.context):
                     self._hear(finding, detector, outputs)
 
-    def _hear(self, finding: Finding, detector: Detector, outputs: Outputs) -> None:
+    def _hear(self, finding: Finding, detector: Described, outputs: Outputs) -> None:
         """Findings about one subject and episode become one alert, said when there is news."""
         if not finding.stands and finding.said is None:
             self.counts[f"cleared_{finding.typology}"] += 1
@@ -571,6 +592,8 @@ class Engine:
         total = sum((part.counts for part in parts), self.counts)
         total.update({name: count for name, count in self.dealings.forgotten().items() if count})
         total["ids_forgotten"] = self.seen.forgotten
+        total["drifts"] = self.calibration.drift.begun
+        total["episodes_forgotten"] = self.suspects.forgotten
         total["outcomes_forgotten"] = self.outcomes.held.forgotten
         total["reversible_forgotten"] = self.reversible.forgotten
         total["loans_followed"] = len(self.lending.loans)
@@ -637,6 +660,9 @@ def _published(subject: Loan | Group) -> tuple[Published, ...]:
 
 def _payments_of(subject: Loan | Group, alert_id: str) -> Iterator[str]:
     """The payments that an alert counts."""
+    if isinstance(subject, Episode):
+        yield from (payment.txn_id for payment in subject.payments)
+        return
     if isinstance(subject, Group):
         yield from (hit.transfer.txn_id for hit in subject.hits())
         return

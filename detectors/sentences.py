@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
-from detectors.detector import Detector
+from detectors.detector import Described
 from detectors.finding import Finding
 from detectors.money import format_money
 
 
-def sentences(finding: Finding, detector: Detector) -> tuple[str, str]:
+def sentences(finding: Finding, detector: Described) -> tuple[str, str]:
     """What happened in one sentence: (English, Chinese)."""
     if not finding.stands:
         return _withdrawal(finding, detector)
@@ -53,7 +53,7 @@ def certainty(finding: Finding) -> tuple[str, str]:
     return f"at least {certain} ({share}) for certain", f"其中可以确定的不少于{certain}（{share}）"
 
 
-def _withdrawal(finding: Finding, detector: Detector) -> tuple[str, str]:
+def _withdrawal(finding: Finding, detector: Described) -> tuple[str, str]:
     who_en, who_zh = _whom(finding)
     innocent = [item.name for item in finding.look_alikes if item.result == "NOT_EXCLUDED"]
     if finding.hits and not any(hit.transfer.standing_minor for hit in finding.hits):

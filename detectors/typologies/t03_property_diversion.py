@@ -14,8 +14,6 @@ from detectors.use_rule import UseRule, clears
 from detectors.uses import OTHER, PROPERTY, says
 from detectors.verdict import Weighed
 
-LIST = "PROPERTY_FIRM"
-
 
 class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     """Defaults are proposals; a rule set overrides them."""
@@ -26,6 +24,7 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     fee_share_max: Annotated[float, Meta(gt=0, le=1)] = 0.20  # a first rent or fee above this share is not taken for one
     fee_words: tuple[str, ...] = ("房租", "租金", "物业", "rent", "property fee")
     decoration_words: tuple[str, ...] = ("装修", "decoration", "renovation")
+    lists: tuple[str, ...] = ("PROPERTY_FIRM",)  # whose entries are paid for property
     house_products: tuple[str, ...] = ("MORTGAGE",)  # product classes that pay for houses
 
 
@@ -52,9 +51,9 @@ class PropertyDiversion(UseRule[Parameters]):
 
     def counts(self, passage: Passage, context: Context) -> bool:
         loan, transfer = passage.loan, passage.transfer
-        if not _is_paid_to_property(passage, context):
-            return passage.payer.account_id in {hit.payee.account_id for hit in loan.hits.get(self.code, ())}
         rules = self.parameters(loan, context)
+        if not _is_paid_to_property(passage, rules, context):
+            return passage.payer.account_id in {hit.payee.account_id for hit in loan.hits.get(self.code, ())}
         if _is_fee(passage, rules):
             return False
         return passage.hops <= rules.hops_max and loan.hours_since_payout(transfer.event_time_ms) <= rules.window_days * 24
@@ -81,19 +80,20 @@ class PropertyDiversion(UseRule[Parameters]):
 
     def judge(self, loan: Loan, hits: list[Passage], context: Context) -> Finding:
         """Only payments to the firms are weighed; what they pay back is tested as a look-alike."""
-        payees = {hit.payee.account_id for hit in hits if _is_paid_to_property(hit, context)}
+        rules = self.parameters(loan, context)
+        payees = {hit.payee.account_id for hit in hits if _is_paid_to_property(hit, rules, context)}
         return super().judge(loan, [hit for hit in hits if hit.payer.account_id not in payees], context)
 
 
-def _is_paid_to_property(passage: Passage, context: Context) -> bool:
+def _is_paid_to_property(passage: Passage, rules: Parameters, context: Context) -> bool:
     """The payee is a property firm. A record of the receiving side describes the payer: there only the list tells."""
     if passage.transfer.use == PROPERTY and passage.record.direction == "DEBIT":
         return True
     payee = passage.payee
     if not context.parties.has_lists:
         return False
-    party_id = payee.customer_id or payee.party_id
-    return LIST in context.parties.lists_of(payee.account_id, party_id, passage.transfer.event_time_ms)
+    listed = context.parties.lists_of(payee.account_id, context.party_of(payee), passage.transfer.event_time_ms)
+    return any(name in rules.lists for name in listed)
 
 
 def _is_fee(passage: Passage, rules: Parameters) -> bool:

@@ -157,16 +157,11 @@ def _groups(hits: list[Passage], context: Context) -> list[list[Passage]]:
 
 def _names(hit: Passage, context: Context) -> set[str]:
     """The payee's account, its party, and the parties that are tied to it at that time."""
-    party = hit.payee.customer_id or hit.payee.party_id
+    party = context.party_of(hit.payee)
     if party is None:
         return {hit.payee.account_id}
-    at_ms = hit.transfer.event_time_ms
-    tied = {
-        other
-        for other, role, since, until in context.parties.links.get(party, ())
-        if role in GROUPING_ROLES and since <= at_ms < until
-    }
-    return {hit.payee.account_id, party} | tied
+    roles = context.parties.roles(party, hit.transfer.event_time_ms)
+    return {hit.payee.account_id, party} | {other for other, role in roles if role in GROUPING_ROLES}
 
 
 def _clusters(groups: list[list[Passage]], window_ms: int) -> list[list[Passage]]:

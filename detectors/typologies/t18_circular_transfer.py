@@ -145,10 +145,7 @@ def _traded_before(edge: Edge, loan: Loan, context: Context) -> bool:
 
 def _of_one_group(edge: Edge, loan: Loan, at_ms: int, context: Context) -> bool:
     accounts = [context.tracer.look(name, loan.account.currency) for name in edge]
-    one, other = [(account.customer_id or account.party_id) if account is not None else None for account in accounts]
+    one, other = [context.party_of(account) if account is not None else None for account in accounts]
     if one is None or other is None:
         return False
-    links = context.parties.links.get(one, ())
-    return one == other or any(
-        party == other and role == "GROUP_MEMBER" and since <= at_ms < until for party, role, since, until in links
-    )
+    return one == other or (other, "GROUP_MEMBER") in context.parties.roles(one, at_ms)

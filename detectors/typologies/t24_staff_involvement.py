@@ -16,7 +16,6 @@ from detectors.use_rule import UseRule, clears
 from detectors.uses import OTHER, says
 from detectors.verdict import Weighed
 
-LIST = "STAFF"
 FAMILY = frozenset({"SPOUSE", "RELATIVE"})
 
 
@@ -28,6 +27,7 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     hops_max: Annotated[int, Meta(ge=1, le=100)] = 3
     rent_share_max: Annotated[float, Meta(gt=0, le=1)] = 0.20  # a first rent above this share is not taken for one
     rent_words: tuple[str, ...] = ("房租", "租金", "rent")
+    lists: tuple[str, ...] = ("STAFF",)
 
 
 class StaffInvolvement(UseRule[Parameters]):
@@ -57,7 +57,7 @@ class StaffInvolvement(UseRule[Parameters]):
         if not context.parties.has_lists or passage.hops > rules.hops_max:
             return False
         at_ms = passage.transfer.event_time_ms
-        if not _is_staff(passage.payee, at_ms, context) or _is_rent(passage, rules):
+        if not _is_staff(passage.payee, at_ms, rules, context) or _is_rent(passage, rules):
             return False
         if says(passage.record.memo, context.codes.wage_words) or context.side(loan, passage.payee, at_ms) == "BORROWER":
             return False  # wages of a second job; staff may borrow too
@@ -79,13 +79,15 @@ class StaffInvolvement(UseRule[Parameters]):
         )  # fmt: skip
 
     def judge(self, loan: Loan, hits: list[Passage], context: Context) -> Finding:
-        """A pattern, whatever the certain share; the account is named."""
+        """A pattern, whatever the certain share; the account is named, and the alert goes to restricted eyes only."""
         finding = super().judge(loan, hits, context)
-        return msgspec.structs.replace(finding, severity="MEDIUM", account_id=finding.hits[-1].payee.account_id)
+        account_id = finding.hits[-1].payee.account_id
+        return msgspec.structs.replace(finding, severity="MEDIUM", account_id=account_id, restricted=True)
 
 
-def _is_staff(account: Account, at_ms: int, context: Context) -> bool:
-    return LIST in context.parties.lists_of(account.account_id, account.customer_id or account.party_id, at_ms)
+def _is_staff(account: Account, at_ms: int, rules: Parameters, context: Context) -> bool:
+    listed = context.parties.lists_of(account.account_id, context.party_of(account), at_ms)
+    return any(name in rules.lists for name in listed)
 
 
 def _is_rent(passage: Passage, rules: Parameters) -> bool:

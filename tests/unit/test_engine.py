@@ -22,10 +22,10 @@ from detectors.events import EVENT_TYPES, AccountTransaction, Event, LoanDisburs
 from detectors.ruleset import RuleSet
 from detectors.typologies import TYPOLOGIES
 from streams.codec import decode, encode
+from streams.scenarios.folding import SHIPPED, configuration_of, event_of, events_of, fold
+from streams.scenarios.notation import FIRST_DAY, Scenario, parse_file
 from streams.settings import load_settings
 from streams.simulate.world import simulate
-from tests.scenarios.folding import SHIPPED, configuration_of, event_of, events_of, fold
-from tests.scenarios.notation import FIRST_DAY, Scenario, parse_file
 
 SCENARIOS = [
     scenario

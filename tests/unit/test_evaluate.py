@@ -21,7 +21,7 @@ from streams.files.evaluate.labelling import plan_of
 from streams.files.evaluate.scoring import Run, fold
 from streams.files.evaluate.shapes import shape_of
 from streams.files.inputs import InputError
-from tests.scenarios.folding import SHIPPED
+from streams.scenarios.folding import SHIPPED
 from tests.unit.labelled_sample import labelled_folder
 
 KEYS = {

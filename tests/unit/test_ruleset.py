@@ -12,9 +12,9 @@ import pytest
 from detectors.detector import Detector
 from detectors.ruleset import RuleSetMistake, Scorecard, choose_rule_set, overlaps, parse_rule_set
 from detectors.typologies import PARAMETER_TYPES, TYPOLOGIES
+from streams.scenarios.folding import fold
+from streams.scenarios.notation import parse_file
 from streams.settings import load_settings
-from tests.scenarios.folding import fold
-from tests.scenarios.notation import parse_file
 
 SHIPPED = load_settings().engine.rule_sets
 HEAD: dict[str, Any] = {"rule_set_id": "r", "version": "1", "effective_from": "2024-07-01"}

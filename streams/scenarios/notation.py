@@ -135,7 +135,8 @@ def amount_minor(text: str, currency: str) -> int:
     if len(fraction) > exponent:
         raise ValueError(f"{text!r} has more decimals than {currency} has ({exponent})")
     sign = -1 if whole.startswith("-") else 1
-    return sign * (abs(int(whole)) * 10**exponent + int(fraction.ljust(exponent, "0") or 0))
+    unit: int = 10**exponent
+    return sign * (abs(int(whole)) * unit + int(fraction.ljust(exponent, "0") or 0))
 
 
 def instant(day: int, hour: int, minute: int, second: int = 0) -> datetime:
