@@ -7,7 +7,10 @@ from setuptools import Extension, setup
 HOT = ("detectors/profile.py", "detectors/learners/scorecard.py", "detectors/learners/trees.py")
 # No fused multiply-add: a number has the same bits in the twin as in Python.
 FLAGS = ["-O3", "-ffp-contract=off", "-Wno-unused-function", "-Wno-unreachable-code"]
-DIRECTIVES = {"boundscheck": False, "wraparound": False, "cdivision": True, "initializedcheck": False, "language_level": 3, "annotation_typing": False}
+DIRECTIVES = {
+    "boundscheck": False, "wraparound": False, "cdivision": True, "initializedcheck": False, "annotation_typing": False,
+    "language_level": 3,
+}  # fmt: skip
 
 
 def twins() -> list[Extension]:

@@ -250,9 +250,7 @@ class Profiles:
 
     # --- what is asked of a payment ---------------------------------------------------------------------------------
 
-    def features(
-        self, payer: int, payee: int, amount: float, days: float, kind: int, currency: int, balance: float
-    ) -> None:
+    def features(self, payer: int, payee: int, amount: float, days: float, kind: int, currency: int, balance: float) -> None:
         """All features of a payment that no profile knows of yet, to ``out``.
 
         Args:

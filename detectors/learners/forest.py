@@ -16,6 +16,7 @@ from array import array
 from collections.abc import Mapping
 from math import exp
 from random import Random
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ from detectors.learners.packed import bytes_of, fill, text_of
 from detectors.learners.trees import Trees
 
 Matrix = NDArray[Any]
+IS_COMPILED = not isinstance(Trees.ask, FunctionType)
+"""Whether the compiled twin is there; without it NumPy makes the sums, in the same order."""
 BINS = 32
 EDGES_OF_MAX = 2_000
 """Examples that thresholds are chosen from."""
@@ -106,20 +109,13 @@ class Forest:
         trees = self.trees
         if trees.count == trees.trees_max:
             self.margin[kept] -= self._said_by(0, kept)
-            self._retire()
+            trees.retire()
         chance = Random(f"{self.seed}:{self.grown}")
         rows = kept[np.array([chance.random() < 0.6 for _ in range(len(kept))], np.bool_)]
         columns = np.array(sorted(chance.sample(range(self.width), max(4, self.width * 3 // 10))), np.int32)
         self._fit(rows.astype(np.int32), columns)
         self.grown += 1
         self.margin[kept] += self._said_by(trees.count - 1, kept)
-
-    def _retire(self) -> None:
-        trees = self.trees
-        for store, size in ((trees.feature_store, trees.inner), (trees.threshold_store, trees.inner),
-                            (trees.value_store, trees.leaves), (trees.cover_store, trees.leaves)):  # fmt: skip
-            store[: len(store) - size] = store[size:]
-        trees.count -= 1
 
     def _choose_edges(self, kept: Matrix) -> None:
         """Thresholds between which examples fall in equal numbers, misuse weighing as much as the rest."""
@@ -135,6 +131,8 @@ class Forest:
     def _code(self, kept: Matrix) -> None:
         """How many thresholds each feature of an example is above."""
         fresh = kept[~self.coded[kept]]
+        if not len(fresh):
+            return
         for feature in range(self.width):
             self.codes[fresh, feature] = np.searchsorted(self.edges[feature], self.vectors[fresh, feature], side="left")
         self.coded[fresh] = True
@@ -172,10 +170,15 @@ class Forest:
         """For each place of a level the best (feature, code), or None."""
         shape = (width, len(columns), BINS)
         slope_sums, weight_sums = np.zeros(shape), np.zeros(shape)
-        self.trees.sums(
-            self.codes.reshape(-1), rows, columns, nodes, slopes, weights, self.width, BINS, slope_sums.reshape(-1),
-            weight_sums.reshape(-1),
-        )  # fmt: skip
+        if IS_COMPILED:
+            self.trees.sums(
+                self.codes.reshape(-1), rows, columns, nodes, slopes, weights, self.width, BINS, slope_sums.reshape(-1),
+                weight_sums.reshape(-1),
+            )  # fmt: skip
+        else:
+            cells = (nodes[:, None] * len(columns) + np.arange(len(columns))) * BINS + self.codes[np.ix_(rows, columns)]
+            for sums, values in ((slope_sums, slopes), (weight_sums, weights)):
+                sums.reshape(-1)[:] = np.bincount(cells.reshape(-1), np.repeat(values, len(columns)), sums.size)
         left_slope, left_weight = np.cumsum(slope_sums, axis=2), np.cumsum(weight_sums, axis=2)
         slope, weight = left_slope[:, :, -1:], left_weight[:, :, -1:]
         right_slope, right_weight = slope - left_slope, weight - left_weight

@@ -1,7 +1,6 @@
 # The types of scorecard.py for its compiled twin.
 cimport cython
 
-cdef double BIAS
 cdef long _GROUP, _MATCH, _MATCH_AGE, _MATCH_RATIO, _RANK, _COLLECTS, _BURST, _PAYEE_BURST
 cdef long _COMMON, _SPENDS, _PAYEE_SPENDS, _AGE, _PAYEE_AGE, _PAIR, _KIND, _OVER, _RECEIVES, _FUNDED
 
@@ -10,7 +9,7 @@ cdef class Scorecard:
     cdef public object terms_store, weights_store
     cdef double[::1] terms, weights
     cdef public long number
-    cdef public double spends, seen
+    cdef public double bias, spends, seen
 
     @cython.locals(total=cython.double, i=cython.long)
     cpdef double ask(self, float[::1] x)

@@ -37,8 +37,7 @@ _RANK, _COLLECTS, _BURST, _PAYEE_BURST = (
     NAMES.index(n) for n in ("amount_rank", "payer_in_count_7d", "payer_out_count_1d", "payee_in_count_1d")
 )
 _COMMON, _SPENDS, _PAYEE_SPENDS, _AGE, _PAYEE_AGE = (
-    NAMES.index(n)
-    for n in ("common_source", "payer_outside_out_count", "payee_outside_out_count", "payer_age", "payee_age")
+    NAMES.index(n) for n in ("common_source", "payer_outside_out_count", "payee_outside_out_count", "payer_age", "payee_age")
 )
 _PAIR, _KIND, _OVER, _RECEIVES, _FUNDED = (
     NAMES.index(n) for n in ("pair_count", "kind", "payee_of_usual_in", "payer_receives", "payer_in_share_7d")
@@ -54,13 +53,14 @@ class Scorecard:
         self.weights_store = array("d", WEIGHTS.values())
         self.weights = self.weights_store
         self.number = len(TERMS)
+        self.bias = BIAS
         self.spends = 0.0
         self.seen = 0.0
 
     def ask(self, x: array[float]) -> float:
         """Log-odds of a vector of features; leaves the terms in ``terms``."""
         self.fill(x)
-        total = BIAS
+        total = self.bias
         for i in range(self.number):
             total += self.weights[i] * self.terms[i]
         return total

@@ -38,6 +38,13 @@ class Trees:
         """All that a tree is made of."""
         return [self.feature_store, self.threshold_store, self.value_store, self.cover_store]
 
+    def retire(self) -> None:
+        """The oldest tree goes; the others move down."""
+        for store in self.stores():
+            size = len(store) // self.trees_max
+            store[: len(store) - size] = store[size:]
+        self.count -= 1
+
     def ask(self, vector: array[float]) -> float:
         """What all trees say of a vector, in log-odds."""
         self.x = vector
@@ -60,15 +67,15 @@ class Trees:
         return i - self.inner
 
     def sums(
-        self, codes: bytearray, rows: array[int], columns: array[int], nodes: array[int], slopes: array[float],
-        weights: array[float], width: int, bins: int, slope_sums: array[float], weight_sums: array[float],
+        self, codes: Any, rows: Any, columns: Any, nodes: Any, slopes: Any, weights: Any, width: int, bins: int,
+        slope_sums: Any, weight_sums: Any,
     ) -> None:  # fmt: skip
         """Add every row's slope and weight to the cells (node, column, code) of its columns, row after row.
 
         Args:
-            codes: one byte a feature, ``width`` of them a row.
-            rows: which rows; ``nodes``, ``slopes`` and ``weights`` are theirs.
-            columns: which features.
+            codes: one byte a feature, ``width`` of them a row; a flat array, as all arguments are.
+            rows: which rows, 32-bit; ``nodes`` (32-bit), ``slopes`` and ``weights`` (64-bit floats) are theirs.
+            columns: which features, 32-bit.
         """
         number = len(columns)
         for r in range(len(rows)):
