@@ -19,7 +19,6 @@ cdef class Profiles:
     cpdef object open(self, long number, double days)
     @cython.locals(size=cython.long)
     cpdef object grow(self, long slot)
-    cpdef bint has(self, long number) noexcept
     @cython.locals(k=cython.double, i=cython.long, f=cython.double)
     cpdef double fade(self, double days, double horizon) noexcept
     @cython.locals(i=cython.long)

@@ -116,21 +116,19 @@ class Profiles:
         self.rows = store
         self.size = size
 
-    def has(self, number: int) -> bool:
-        """Whether the row is still this account's."""
-        return self.rows[(number % self.size_max) * WIDTH + NUMBER] == number
+    def number(self, row: int) -> int:
+        """The account whose row this is."""
+        return int(self.store[row * WIDTH + NUMBER])
 
-    def row(self, number: int) -> bytes:
-        """An account's row, packed."""
-        at = (number % self.size_max) * WIDTH
-        return self.store[at : at + WIDTH].tobytes()
+    def row(self, row: int) -> bytes:
+        """A row, packed."""
+        return self.store[row * WIDTH : (row + 1) * WIDTH].tobytes()
 
-    def set_row(self, number: int, packed: bytes) -> None:
+    def set_row(self, row: int, packed: bytes) -> None:
         """Put a packed row in its place."""
-        slot = number % self.size_max
-        if slot >= self.size:
-            self.grow(slot)
-        self.store[slot * WIDTH : (slot + 1) * WIDTH] = array("f", packed)
+        if row >= self.size:
+            self.grow(row)
+        self.store[row * WIDTH : (row + 1) * WIDTH] = array("f", packed)
 
     def vector(self) -> bytes:
         """The features computed last, packed."""

@@ -73,9 +73,11 @@ class Triage:
         )  # fmt: skip
         self.zero_ms: int | None = None  # the first payment's time
         self.numbers: dict[str, int] = {}  # of accounts, in the order in which they were met
+        self.names: list[str] = []  # by row
         self.met = 0
         self.currencies: dict[str, int] = {}
-        self.waiting: dict[str, Waiting] = {}
+        self.waiting: dict[str, Waiting] = {}  # the newer half; a dict from which the first goes each time gets slow
+        self.waiting_before: dict[str, Waiting] = {}
         self.usual: list[bytes] = []  # some of the vectors, the last ones
         self.counts: Counter[str] = Counter()
         self.scored = 0
@@ -114,10 +116,14 @@ class Triage:
 
     def _meet(self, account_id: str, days: float) -> int:
         """An account gets its row; at the limit that of the longest known."""
-        if len(self.numbers) == self.limits.profiles_max:
-            del self.numbers[next(iter(self.numbers))]
-            self.counts["profiles_forgotten"] += 1
         number = self.met % _numbers_of(self.limits.profiles_max)
+        if self.met < self.limits.profiles_max:
+            self.names.append(account_id)
+        else:
+            row = number % self.limits.profiles_max
+            del self.numbers[self.names[row]]
+            self.names[row] = account_id
+            self.counts["profiles_forgotten"] += 1
         self.met += 1
         self.numbers[account_id] = number
         self.profiles.open(number, days)
@@ -126,9 +132,9 @@ class Triage:
     def _keep(self, transfer: Transfer, waiting: Waiting, odds: float) -> PaymentScore:
         """The score; its features wait for the outcome, and some of them say what is usual."""
         self.waiting[transfer.txn_id] = waiting
-        if len(self.waiting) > self.limits.waiting_max:
-            del self.waiting[next(iter(self.waiting))]
-            self.counts["scored_payments_forgotten"] += 1
+        if len(self.waiting) * 2 >= self.limits.waiting_max:
+            self.counts["scored_payments_forgotten"] += len(self.waiting_before)
+            self.waiting_before, self.waiting = self.waiting, {}
         if self.scored % USUAL_EVERY == 0:
             self.usual.append(waiting.vector)
             del self.usual[:-USUAL_MAX]
@@ -147,12 +153,12 @@ class Triage:
 
     def since_ms(self, txn_id: str) -> int | None:
         """When a scored payment that awaits its outcome was made; None when it is not (or no longer) one."""
-        waiting = self.waiting.get(txn_id)
+        waiting = self.waiting.get(txn_id) or self.waiting_before.get(txn_id)
         return waiting.since_ms if waiting is not None else None
 
     def learn(self, txn_id: str, outcome_is_misuse: bool, event_time_ms: int) -> bool:
         """Learn from a confirmed outcome of a scored payment; False when the payment is not remembered."""
-        waiting = self.waiting.pop(txn_id, None)
+        waiting = self.waiting.pop(txn_id, None) or self.waiting_before.pop(txn_id, None)
         if waiting is None:
             self.counts["outcomes_of_forgotten_payments"] += 1
             return False
@@ -205,21 +211,23 @@ class Triage:
 
     def packed_bytes(self) -> int:
         """What the profiles take, packed."""
-        return sum(len(self.profiles.row(number)) for number in self.numbers.values())
+        return sum(len(self.profiles.row(row)) for row in range(len(self.names)))
 
     def snapshot(self) -> dict[str, Any]:
         """The state as plain data."""
         return {
-            "accounts": list(self.numbers),
-            "first": next(iter(self.numbers.values()), 0),
-            "rows": text_of(b"".join([self.profiles.row(number) for number in self.numbers.values()])),
+            "accounts": list(self.names),
+            "rows": text_of(b"".join([self.profiles.row(row) for row in range(len(self.names))])),
             "wide": text_of(self.profiles.wide_store.tobytes()),
             "scorecard": [self.scorecard.spends, self.scorecard.seen],
             "forest": self.forest.snapshot(),
             "zero_ms": self.zero_ms,
             "met": self.met,
             "currencies": dict(self.currencies),
-            "waiting": [[txn_id, *each[:-1], text_of(each.vector)] for txn_id, each in self.waiting.items()],
+            "waiting": [
+                [[txn_id, *each[:-1], text_of(each.vector)] for txn_id, each in half.items()]
+                for half in (self.waiting_before, self.waiting)
+            ],
             "usual": [text_of(vector) for vector in self.usual],
             "counts": dict(self.counts),
             "scored": self.scored,
@@ -227,18 +235,20 @@ class Triage:
 
     def restore(self, data: Mapping[str, Any]) -> None:
         """Take the state that :meth:`snapshot` has given."""
-        numbers = _numbers_of(self.limits.profiles_max)
-        self.numbers = {name: (data["first"] + i) % numbers for i, name in enumerate(data["accounts"])}
-        rows = bytes_of(data["rows"])
-        width = len(rows) // max(1, len(self.numbers))
-        for i, number in enumerate(self.numbers.values()):
-            self.profiles.set_row(number, rows[i * width : (i + 1) * width])
+        self.names = list(data["accounts"])
+        packed = bytes_of(data["rows"])
+        width = len(packed) // max(1, len(self.names))
+        for row in range(len(self.names)):
+            self.profiles.set_row(row, packed[row * width : (row + 1) * width])
+        self.numbers = {name: self.profiles.number(row) for row, name in enumerate(self.names)}
         fill(self.profiles.wide_store, data["wide"])
         self.scorecard.spends, self.scorecard.seen = data["scorecard"]
         self.forest.restore(data["forest"])
         self.zero_ms, self.met, self.scored = data["zero_ms"], data["met"], data["scored"]
         self.currencies = dict(data["currencies"])
-        self.waiting = {row[0]: Waiting(row[1], row[2], row[3], row[4], bytes_of(row[5])) for row in data["waiting"]}
+        self.waiting_before, self.waiting = (
+            {row[0]: Waiting(row[1], row[2], row[3], row[4], bytes_of(row[5])) for row in half} for half in data["waiting"]
+        )
         self.usual = [bytes_of(text) for text in data["usual"]]
         self.counts = Counter(data["counts"])
 
