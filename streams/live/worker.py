@@ -137,6 +137,7 @@ class Worker:
         session_s = self.settings.live.kafka.session_timeout_ms / 1000
         return {
             **self.connection.for_faust(),
+            "datadir": str(Path(self.settings.live.detect.state_dir) / "faust"),  # else it makes folders where it is started
             "broker_session_timeout": session_s,
             "broker_heartbeat_interval": session_s / 10,
             "broker_request_timeout": max(60.0, session_s + 5),
