@@ -81,11 +81,11 @@ class World(NamedTuple):
     summary: Summary
 
 
-def run(*, loans: int, days: int, seed: int, misuse_share: float) -> World:
+def run(*, loans: int, days: int, seed: int, misuse_share: float, innocent_pack: bool = False) -> World:
     """Make a bank up, replay it, and join alerts with labels."""
     with tempfile.TemporaryDirectory(prefix="fundtrail-") as name:
         topics, out = Path(name) / "topics", Path(name) / "out"
-        simulate(topics, loans=loans, days=days, seed=seed, misuse_share=misuse_share)
+        simulate(topics, loans=loans, days=days, seed=seed, misuse_share=misuse_share, innocent_pack=innocent_pack)
         summary = replay([topics], out, load_settings())
         labels = {label.loan_id: label for label in _lines(topics / "labels.jsonl", Label)}
         accounts = len({row.account_id for row in _lines(topics / "account-transactions.jsonl", _Seen)})
@@ -174,15 +174,18 @@ def _typology_row(code: str, cases: Sequence[Case]) -> dict[str, object]:
 def show(figures: dict[str, object]) -> None:
     """Print the tables."""
     console = Console(width=110)
-    _print(console, "Misuse: alerts that stand, by style", figures["misuse"] + [figures["misuse_together"]])  # type: ignore[operator]
-    _print(console, "Honest loans: alerts that stand, by style", figures["honest"])
-    _print(console, "Precision by typology", figures["typologies"])
+    print_table(console, "Misuse: alerts that stand, by style", figures["misuse"] + [figures["misuse_together"]])  # type: ignore[operator]
+    print_table(console, "Honest loans: alerts that stand, by style", figures["honest"])
+    print_table(console, "Precision by typology", figures["typologies"])
     for name in ("loans", "standing_alerts", "withdrawn_alerts", "alerts_per_1000_loans", "alerts_per_1000_account_days"):
         console.print(f"{name.replace('_', ' ')}: {figures[name]}")
 
 
-def _print(console: Console, title: str, rows: object) -> None:
+def print_table(console: Console, title: str, rows: object) -> None:
+    """Print rows of one shape; counts with their share of the whole."""
     assert isinstance(rows, list)
+    if not rows:
+        return
     table = Table(title=title)
     for name in rows[0]:
         table.add_column(name.replace("_", " "), justify="left" if name in ("style", "typology", "typologies") else "right")

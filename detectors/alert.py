@@ -9,17 +9,17 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right, insort
 from collections import Counter
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from detectors.accounts import HELD, IN_TRANSIT
 from detectors.alert_record import Alert, Member, PathStep, RuleSetUse, Subject
-from detectors.detector import Context, Detector
+from detectors.detector import Context, Described
 from detectors.economy import AlertEconomy, AlertLimits, lowered
 from detectors.finding import Finding
 from detectors.groups import Group
+from detectors.instants import rfc3339
 from detectors.loans import Loan, Passage, Published
 from detectors.lots import Transfer
 from detectors.sentences import sentences
@@ -44,7 +44,7 @@ class AlertBook:
         self.counts: Counter[str] = Counter()
 
     def hear(
-        self, finding: Finding, detector: Detector, context: Context, watermark_ms: int, loans_followed: int
+        self, finding: Finding, detector: Described, context: Context, watermark_ms: int, loans_followed: int
     ) -> Alert | None:  # fmt: skip
         """The alert to publish for a finding; None when there is nothing new to say, or it is not to be said now."""
         said = finding.said
@@ -59,7 +59,7 @@ class AlertBook:
             self.counts[withheld] += 1
             return None
         said = said if said is not None else _open(finding)
-        percentile = self._percentile(finding)
+        percentile = finding.percentile if finding.percentile is not None else self._percentile(finding)
         alert = self._compose(said, finding, detector, context, watermark_ms, percentile)
         if not said.revision:
             said.said_ms = watermark_ms
@@ -82,7 +82,7 @@ class AlertBook:
             self._prior_of(customer_id, alert_id)
 
     def _is_news(self, said: Published, finding: Finding) -> bool:
-        if (said.status == "OPEN") != finding.stands:
+        if (said.status == "OPEN") != finding.stands or finding.is_news:
             return True
         if not finding.stands:
             return False
@@ -120,7 +120,7 @@ class AlertBook:
         return prior
 
     def _compose(
-        self, said: Published, finding: Finding, detector: Detector, context: Context, watermark_ms: int,
+        self, said: Published, finding: Finding, detector: Described, context: Context, watermark_ms: int,
         percentile: float | None,
     ) -> Alert:  # fmt: skip
         about = finding.about
@@ -139,9 +139,9 @@ class AlertBook:
             path_steps_left_out=left_out, related=finding.related, party_notes=finding.party_notes, hops_visible=hops,
             left_bank=left_bank, look_alikes=finding.look_alikes,
             rule_set=RuleSetUse(rule_set_id=rules.rule_set_id, version=rules.version, effective_from=rules.effective_from,
-                                verified=rules.verified, why=about.rule_why),
+                                verified=rules.is_verified(finding.typology), why=about.rule_why),
             detector=f"{finding.typology.lower()}_{detector.name.lower()}", contributions=finding.contributions,
-            model_version=MODEL_VERSION, configuration_digest=self.configuration_digest,
+            model_version=finding.model_version or MODEL_VERSION, configuration_digest=self.configuration_digest,
             prior_alerts=self._prior(about, said.alert_id), recommended_checks=detector.checks,
             recommended_measures=detector.measures, routing="RESTRICTED" if finding.restricted else "NORMAL",
             event_time=rfc3339(last_ms if finding.event_time_ms is None else finding.event_time_ms),
@@ -206,16 +206,6 @@ def evidence_digest(alert: Alert) -> str:
         *((alert.related, alert.party_notes) if alert.related or alert.party_notes else ()),
     )  # fmt: skip
     return hashlib.sha256(msgspec.json.encode(evidence)).hexdigest()
-
-
-def rfc3339(event_time_ms: int) -> str:
-    """Milliseconds since 1970 as RFC 3339 in UTC.
-
-    >>> rfc3339(0)
-    '1970-01-01T00:00:00.000Z'
-    """
-    seconds, milliseconds = divmod(event_time_ms, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
 
 
 def _step(hop: int, transfer: Transfer, carried_minor: int) -> PathStep:

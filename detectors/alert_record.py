@@ -68,13 +68,14 @@ class LookAlike(Struct, frozen=True, kw_only=True):
     detail: str
 
 
-class Contribution(Struct, frozen=True, kw_only=True):
-    """What one observed value added to the score."""
+class Contribution(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one observed value added to the score (of a learned score: to its log-odds)."""
 
     feature: str
     value: float
     weight: float
     added: float
+    usual: float | None = None  # what the value mostly is; absent: not known
 
 
 class Subject(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -12,7 +12,7 @@ from detectors.books import Books
 from detectors.configuration import Configuration
 from detectors.cross_payments import homes_of
 from detectors.cross_reversals import CrossReversals
-from detectors.detector import Detector
+from detectors.detector import Described
 from detectors.engine import Engine, Outputs
 from detectors.events import AccountTransaction, Disposition, Event, Fault, LoanDisbursement
 from detectors.finding import Finding
@@ -239,7 +239,7 @@ class BookEngine(CrossReversals):
 
     # --- alerts -----------------------------------------------------------------------------------------------------
 
-    def _hear(self, finding: Finding, detector: Detector, outputs: Outputs) -> None:
+    def _hear(self, finding: Finding, detector: Described, outputs: Outputs) -> None:
         published = len(outputs.alerts)
         super()._hear(finding, detector, outputs)
         for alert in outputs.alerts[published:]:

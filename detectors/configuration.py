@@ -8,8 +8,11 @@ import msgspec
 from msgspec import Struct
 
 from detectors.bounds import BoundLimits
+from detectors.budget import BudgetLimits
+from detectors.calibration import CalibrationLimits
 from detectors.dealings import DealingLimits
 from detectors.dispositions import DispositionLimits
+from detectors.drift import DriftLimits
 from detectors.economy import AlertLimits
 from detectors.groups import GroupLimits
 from detectors.learners.triage import LearningLimits
@@ -42,6 +45,9 @@ class Configuration(Struct, frozen=True, kw_only=True):
     bounds: BoundLimits = BoundLimits()
     legs: LegLimits = LegLimits()
     alerts: AlertLimits = AlertLimits()
+    budget: BudgetLimits = BudgetLimits()
+    calibration: CalibrationLimits = CalibrationLimits()
+    drift: DriftLimits = DriftLimits()
     dispositions: DispositionLimits = DispositionLimits()
     fold: FoldLimits = FoldLimits()
     parties: PartyLimits = PartyLimits()

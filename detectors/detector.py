@@ -60,6 +60,7 @@ class Context:
         self.utc_offset_ms = 0
         self.dealings = Dealings()
         self.groups = Groups()
+        self.loans_of: Callable[[str], Sequence[Loan]] = _nobodys_loans  # the loans of a customer
         self.remind: Callable[[str, Loan, int], None] = _nobody_reminds  # (code, loan, event time in ms)
 
     def watch(self, account: Account, loan: Loan) -> None:
@@ -92,11 +93,26 @@ class Context:
         return rules
 
 
+def _nobodys_loans(customer_id: str) -> Sequence[Loan]:
+    return ()
+
+
 def _nobody_reminds(code: str, loan: Loan, at_ms: int) -> None:
     raise AssertionError(f"{code} wants to be reminded of loan {loan.loan_id} at {at_ms}, and no engine is there to do it")
 
 
-class Detector(Protocol):
+class Described(Protocol):
+    """What an alert says of the detector behind it."""
+
+    code: ClassVar[str]
+    name: ClassVar[str]
+    name_zh: ClassVar[str]
+    kind: ClassVar[Literal["BREACH", "PATTERN", "EVENT"]]
+    checks: ClassVar[tuple[str, ...]]
+    measures: ClassVar[tuple[str, ...]]
+
+
+class Detector(Described, Protocol):
     """What the engine asks of a detector. ``uses`` None: it wants every passage, else those of these classes of use.
 
     ``asks`` names what else it wants: ``PAYMENT`` (:meth:`paid`), ``LOAN`` (:meth:`disbursed`), ``PARTY`` (:meth:`heard`),
@@ -104,17 +120,12 @@ class Detector(Protocol):
     loan money: with several books it may see less.
     """
 
-    code: ClassVar[str]
-    name: ClassVar[str]
-    name_zh: ClassVar[str]
-    kind: ClassVar[Literal["BREACH", "PATTERN", "EVENT"]]
     uses: ClassVar[frozenset[str] | None]
     asks: ClassVar[frozenset[str]]
     payment_uses: ClassVar[frozenset[str]]
+    bridged_uses: ClassVar[frozenset[str]]
     sees_one_book: ClassVar[bool]
     Parameters: ClassVar[type[Struct]]
-    checks: ClassVar[tuple[str, ...]]
-    measures: ClassVar[tuple[str, ...]]
 
     def observe(self, passage: Passage, context: Context) -> Iterable[Finding]:
         """A transfer has carried money of ``passage.loan``."""
@@ -124,6 +135,9 @@ class Detector(Protocol):
 
     def paid(self, payment: Payment, loans: Sequence[Loan], context: Context) -> Iterable[Finding]:
         """A payment of interest was made. ``loans``: that which it names, and those that wait for the payer's payments."""
+
+    def bridged(self, passage: Passage, context: Context) -> Iterable[Finding]:
+        """Loan money went to somebody who had funded a purchase of a class in ``bridged_uses``."""
 
     def disbursed(self, loan: Loan, context: Context) -> Iterable[Finding]:
         """A loan was paid out and its particulars are known."""

@@ -10,23 +10,25 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import msgspec
 
 from detectors import snapshot
 from detectors.accounts import OTHER_BANK, Account
-from detectors.alert import AlertBook, rfc3339
+from detectors.alert import AlertBook
 from detectors.alert_record import Alert, LoanRisk
+from detectors.calibration import Calibration
 from detectors.configuration import Configuration
 from detectors.dealings import Dealings
-from detectors.detector import LOAN, PARTY, PAYMENT, Context, Detector, Payment
+from detectors.detector import LOAN, PARTY, PAYMENT, Context, Described, Detector, Payment
 from detectors.dispositions import LESSONS, Outcomes, subject_of
 from detectors.events import AccountTransaction, Disposition, Event, Fault, ListEntry, LoanDisbursement, PartyEvent, PartyLink
 from detectors.finding import Finding
 from detectors.groups import Group, Groups
-from detectors.learners.score import PaymentScore
+from detectors.instants import rfc3339
+from detectors.learners.score import LoanScore, PaymentScore
 from detectors.learners.triage import Triage
 from detectors.legs import Key, Legs
 from detectors.lending import ANNOUNCE, RETIRE, Lending
@@ -37,6 +39,7 @@ from detectors.places import Places
 from detectors.recent import Recent
 from detectors.remittance import Remittance
 from detectors.risk import risk_of
+from detectors.suspects import Episode, Suspects, SuspiciousPayment, finding_of
 from detectors.tracer import DAY_MS, LENDER_ACCOUNT, LOAN_REPAYMENT, Movement, Parcel, Tracer
 from detectors.typologies import TYPOLOGIES
 
@@ -51,7 +54,7 @@ SWEEP_MS = 60_000
 class Outputs:
     """What one event led to. ``status`` is ``applied``, ``duplicate`` or ``rejected`` (then ``fault`` says why)."""
 
-    __slots__ = ("alerts", "fault", "movements", "remittances", "risks", "scores", "status")
+    __slots__ = ("alerts", "fault", "loan_scores", "movements", "remittances", "risks", "scores", "status")
 
     def __init__(self, status: str = "applied", fault: Fault | None = None) -> None:
         self.status = status
@@ -60,6 +63,7 @@ class Outputs:
         self.risks: tuple[LoanRisk, ...] = ()
         self.movements: tuple[Movement, ...] = ()  # what loan money the event moved; for whoever follows the money itself
         self.remittances: tuple[Remittance, ...] = ()  # for other books; none where there is one book
+        self.loan_scores: tuple[LoanScore, ...] = ()  # of loans whose score has risen
         self.scores: tuple[PaymentScore, ...] = ()  # of a payment from account to account, made before it taught anything
 
 
@@ -72,9 +76,11 @@ class Engine:
 
     state: ClassVar[frozenset[str]] = frozenset({
         "alert_book", "counts", "dealings", "groups", "legs", "lending", "next_sweep_ms", "outcomes", "parties", "places",
-        "reversal_legs", "reversible", "seen", "subject_of_alert", "tracer", "unowned", "watermark_ms",
+        "reversal_legs", "reversible", "seen", "subject_of_alert", "suspects", "tracer", "unowned", "watermark_ms",
     })  # fmt: skip
     """What a snapshot holds; all else is made from it and the configuration."""
+    typologies: ClassVar[Sequence[type[Detector]]] = TYPOLOGIES
+    """The detectors there are; the configuration may name some of them."""
     is_one_of_many: ClassVar[bool] = False
     """Whether there are other books."""
 
@@ -99,6 +105,8 @@ class Engine:
         self.reversal_legs: Recent[str] = Recent(fold.reversible_max)
         self.counts: Counter[str] = Counter()
         self.triage = Triage(configuration.learning)
+        self.calibration = Calibration(configuration.calibration, configuration.drift)
+        self.suspects = Suspects(configuration.budget)
         self.begin()
 
     def _make_tracer(self) -> Tracer:
@@ -109,12 +117,13 @@ class Engine:
         self.context = Context(self.tracer, self.parties, self.configuration.codes, self.configuration.bounds)
         self.context.utc_offset_ms = self.configuration.utc_offset_minutes * 60_000
         self.context.dealings, self.context.groups = self.dealings, self.groups
-        self.context.remind = self.lending.remind
+        self.context.remind, self.context.loans_of = self.lending.remind, self.lending.loans_of
         wanted = self.configuration.typologies
-        self.detectors: list[Detector] = [make() for make in TYPOLOGIES if not wanted or make.code in wanted]
+        self.detectors: list[Detector] = [make() for make in self.typologies if not wanted or make.code in wanted]
+        self.bridge_detectors = [detector for detector in self.detectors if detector.bridged_uses]
         self.payment_hearers = [detector for detector in self.detectors if PAYMENT in detector.asks]
         self.payment_uses = frozenset(use for detector in self.payment_hearers for use in detector.payment_uses)
-        self.notes_dealings = any(detector.sees_one_book for detector in self.detectors)
+        self.notes_dealings = any(detector.sees_one_book or detector.bridged_uses for detector in self.detectors)
         self.scoring = self.configuration.learning.scoring > 0
 
     # --- the main path ----------------------------------------------------------------------------------------------
@@ -140,6 +149,8 @@ class Engine:
         if isinstance(event, AccountTransaction):
             self._transact(event, event_time_ms, outputs)
         elif isinstance(event, LoanDisbursement):
+            if event.event_type == "DISBURSED":
+                self.suspects.budget.lend()
             loan = self._disburse(event, event_time_ms)
             if loan is not None:
                 self._judge_pending(loan, outputs)
@@ -173,6 +184,7 @@ class Engine:
             self._meet_second_leg(txn, own, known, event_time_ms, outputs)
             return
         use, other = self.places.counterparty(txn, own, is_debit, event_time_ms)
+        score = None
         self.places.see_balance(txn, own, event_time_ms)
         if self.is_one_of_many and self._cross(txn, own, other, use, key, event_time_ms):  # type: ignore[arg-type]
             return
@@ -192,6 +204,7 @@ class Engine:
         if self.scoring:
             score = self.triage.see(transfer, payer, payee)
             if score is not None:
+                score = self.calibration.see(score)
                 outputs.scores = (score,)
         self.places.note_traffic(transfer, payer, payee, event_time_ms)
         repays = self._repaid_by(txn) if use == LOAN_REPAYMENT else None
@@ -202,11 +215,38 @@ class Engine:
         if payer.claims and payer.claims[-1].transfer is transfer:
             payer.claims[-1].record = txn
         if movement is not None:
+            if score is not None:
+                self._suspect(score, movement, outputs)
             self._observe(movement, txn, payer, payee, outputs)
         if self.tracer.funded:
             self._observe_funded(outputs)
         if use in self.payment_uses or (payer.account_id in self.dealings.watched and self.payment_hearers):
             self._tell_payment(Payment(transfer, txn, payer, payee), outputs)
+        if score is not None and self.suspects.budget.is_open:
+            self._stand_out(score, txn.currency, outputs)
+
+    def _stand_out(self, score: PaymentScore, currency: str, outputs: Outputs) -> None:
+        """Say a payment that ranks high enough for the budget."""
+        found = self.suspects.see(score, currency)
+        if found is None:
+            return
+        episode, threshold = found
+        finding = finding_of(
+            episode, score, self.triage.explain(score), self.calibration.drift.active, self.configuration.rule_sets, threshold,
+            self.triage.version,
+        )  # fmt: skip
+        self._hear(finding, SuspiciousPayment(), outputs)
+        forgotten = self.suspects.forget()
+        if forgotten is not None:
+            self.subject_of_alert.pop(forgotten, None)
+
+    def _suspect(self, score: PaymentScore, movement: Movement, outputs: Outputs) -> None:
+        """A payment that carries a loan's money makes the loan as suspicious as itself."""
+        for number in {parcel.origin.number: None for parcel in movement.parcels[0]}:
+            loan = self.lending.loan_of.get(number)
+            if loan is not None and score.score > loan.suspicion:
+                loan.suspicion = score.score
+                outputs.loan_scores += (LoanScore(loan.loan_id, score.event_time_ms, score.score),)
 
     def _cross(self, txn: AccountTransaction, own: Account, other: Account, use: str, key: Key, event_time_ms: int) -> bool:
         """Whether the other account is another book's, and its half of the payment is left to that book."""
@@ -269,6 +309,10 @@ class Engine:
             if detector.uses is None or use in detector.uses:
                 for finding in detector.observe(passage, self.context):
                     self._hear(finding, detector, outputs)
+        if passage.payee.account_id in self.dealings.funded:
+            for detector in self.bridge_detectors:
+                for finding in detector.bridged(passage, self.context):
+                    self._hear(finding, detector, outputs)
 
     # --- what else detectors are told -------------------------------------------------------------------------------
 
@@ -291,7 +335,7 @@ class Engine:
 
     def _hear_party(self, event: PartyEvent, outputs: Outputs) -> None:
         self.parties.hear(event)
-        loans = [loan for loan in self.lending.loans_by_borrower.get(event.party_id, ()) if loan.rule_set is not None]
+        loans = [loan for loan in self.lending.loans_of(event.party_id) if loan.rule_set is not None]
         for detector in self.detectors:
             if PARTY in detector.asks:
                 for finding in detector.heard(event, loans, self.context):
@@ -303,7 +347,7 @@ class Engine:
                 for finding in detector.due(loan, event_time_ms, self.context):
                     self._hear(finding, detector, outputs)
 
-    def _hear(self, finding: Finding, detector: Detector, outputs: Outputs) -> None:
+    def _hear(self, finding: Finding, detector: Described, outputs: Outputs) -> None:
         """Findings about one subject and episode become one alert, said when there is news."""
         if not finding.stands and finding.said is None:
             self.counts[f"cleared_{finding.typology}"] += 1
@@ -556,6 +600,8 @@ class Engine:
         total = sum((part.counts for part in parts), self.counts)
         total.update({name: count for name, count in self.dealings.forgotten().items() if count})
         total["ids_forgotten"] = self.seen.forgotten
+        total["drifts"] = self.calibration.drift.begun
+        total["episodes_forgotten"] = self.suspects.forgotten
         total["outcomes_forgotten"] = self.outcomes.held.forgotten
         total["reversible_forgotten"] = self.reversible.forgotten
         total["loans_followed"] = len(self.lending.loans)
@@ -572,6 +618,7 @@ class Engine:
             "state": snapshot.freeze(state),
             "detectors": {detector.code: dict(detector.snapshot()) for detector in self.detectors},
             "triage": self.triage.snapshot(),
+            "calibration": self.calibration.snapshot(),
         }
 
     @classmethod
@@ -599,6 +646,7 @@ class Engine:
         for detector in engine.detectors:
             detector.restore(data["detectors"][detector.code])
         engine.triage.restore(data["triage"])
+        engine.calibration.restore(data["calibration"])
         return engine
 
     @classmethod
@@ -620,6 +668,9 @@ def _published(subject: Loan | Group) -> tuple[Published, ...]:
 
 def _payments_of(subject: Loan | Group, alert_id: str) -> Iterator[str]:
     """The payments that an alert counts."""
+    if isinstance(subject, Episode):
+        yield from (payment.txn_id for payment in subject.payments)
+        return
     if isinstance(subject, Group):
         yield from (hit.transfer.txn_id for hit in subject.hits())
         return

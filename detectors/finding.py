@@ -38,6 +38,9 @@ class Finding(Struct, frozen=True, kw_only=True):
     sentence: tuple[str, str] | None = None  # (English, Chinese), where the usual one does not fit
     related: tuple[RelatedPayment, ...] = ()  # payments it rests on that carried no money of the loan, or need not have
     party_notes: tuple[PartyNote, ...] = ()  # public facts it rests on
+    percentile: float | None = None  # where its score stands; None: among the alerts of its kind
+    is_news: bool = False  # to be said whatever its figures
+    model_version: str | None = None  # where it is not the rules' scorecard
     restricted: bool = False  # only for those whom restricted alerts are routed to
     event_time_ms: int | None = None  # of what completed it, when that is no passage
 

@@ -44,6 +44,7 @@ def graph_of(engine: Engine, entangled: Collection[Key]) -> dict[str, Any]:
         "state": snapshot.freeze(state, has_row),
         "detectors": {detector.code: dict(detector.snapshot()) for detector in engine.detectors},
         "triage": engine.triage.snapshot(),
+        "calibration": engine.calibration.snapshot(),
     }
 
 
@@ -91,4 +92,5 @@ def engine_of(
     for detector in engine.detectors:
         detector.restore(graph["detectors"][detector.code])
     engine.triage.restore(graph["triage"])
+    engine.calibration.restore(graph["calibration"])
     return engine

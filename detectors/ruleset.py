@@ -14,6 +14,11 @@ import msgspec
 from msgspec import Struct
 
 FIRST_DAY = "0001-01-01"
+HEAD_KEYS = frozenset({
+    "rule_set_id", "version", "effective_from", "effective_until", "verified", "title", "basis", "scorecard",
+})  # fmt: skip
+SOURCE_KEYS = ("verified", "basis")
+"""Keys that any typology's section may hold beside its parameters."""
 
 
 class Scorecard(Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,6 +29,13 @@ class Scorecard(Struct, frozen=True, forbid_unknown_fields=True):
     speed: float = 0.15
     amount_match: float = 0.15
     no_habit: float = 0.10
+
+
+class Source(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a typology's section of a rule set rests on; what it does not say, the head of the rule set says."""
+
+    verified: bool | None = None  # whether somebody has read the source in the original
+    basis: tuple[str, ...] = ()
 
 
 class RuleSet(Struct, frozen=True, kw_only=True):
@@ -38,10 +50,20 @@ class RuleSet(Struct, frozen=True, kw_only=True):
     basis: tuple[str, ...] = ()
     scorecard: Scorecard = Scorecard()
     parameters: dict[str, Struct] = {}  # typology code -> its Parameters
+    sources: dict[str, Source] = {}  # typology code -> what its section says of its source
 
     def applies_on(self, date: str) -> bool:
         """Whether a contract signed on that ISO date falls under these rules."""
         return self.effective_from <= date and (self.effective_until is None or date < self.effective_until)
+
+    def is_verified(self, code: str) -> bool:
+        """Whether the source of a typology's section was read in the original."""
+        source = self.sources.get(code, Source())
+        return self.verified if source.verified is None else source.verified
+
+    def basis_of(self, code: str) -> tuple[str, ...]:
+        """The legal basis of a typology's section."""
+        return self.sources.get(code, Source()).basis or self.basis
 
 
 class RuleSetMistake(ValueError):
@@ -56,28 +78,33 @@ def parse_rule_set(name: str, data: Mapping[str, Any], parameter_types: Mapping[
     """
     mistakes: list[str] = []
     parameters: dict[str, Struct] = {}
+    sources: dict[str, Source] = {}
     for code, parameter_type in parameter_types.items():
+        section = data.get(code, {})
         try:
-            parameters[code] = msgspec.convert(data.get(code, {}), parameter_type)
+            if isinstance(section, Mapping):
+                sources[code] = msgspec.convert({key: section[key] for key in SOURCE_KEYS if key in section}, Source)
+                section = {key: value for key, value in section.items() if key not in SOURCE_KEYS}
+            parameters[code] = msgspec.convert(section, parameter_type)
         except msgspec.ValidationError as error:
             mistakes.append(f"{name}: [{code}] {error}")
     head = {key: value for key, value in data.items() if key not in parameter_types}
-    known = {"rule_set_id", "version", "effective_from", "effective_until", "verified", "title", "basis", "scorecard"}
-    mistakes += [f"{name}: unknown key or section {key!r}" for key in head if key not in known]
+    mistakes += [f"{name}: unknown key or section {key!r}" for key in head if key not in HEAD_KEYS]
     try:
-        rule_set = msgspec.convert({**{k: v for k, v in head.items() if k in known}}, RuleSet)
+        rule_set = msgspec.convert({**{k: v for k, v in head.items() if k in HEAD_KEYS}}, RuleSet)
     except msgspec.ValidationError as error:
         raise RuleSetMistake("\n".join([*mistakes, f"{name}: {error}"])) from None
     for field in ("effective_from", "effective_until"):
         value = getattr(rule_set, field)
-        if value is not None and not _is_date(value):
+        if value is not None and not is_date(value):
             mistakes.append(f"{name}: {field}: {value!r} is not an ISO date (YYYY-MM-DD)")
     if mistakes:
         raise RuleSetMistake("\n".join(mistakes))
-    return msgspec.structs.replace(rule_set, parameters=parameters)
+    return msgspec.structs.replace(rule_set, parameters=parameters, sources=sources)
 
 
-def _is_date(value: str) -> bool:
+def is_date(value: str) -> bool:
+    """Whether a text is an ISO date such as 2024-07-01."""
     try:
         datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
-from detectors.detector import Detector
+from detectors.detector import Described
 from detectors.finding import Finding
 from detectors.money import format_money
 
 
-def sentences(finding: Finding, detector: Detector) -> tuple[str, str]:
+def sentences(finding: Finding, detector: Described) -> tuple[str, str]:
     """What happened in one sentence: (English, Chinese)."""
     if not finding.stands:
         return _withdrawal(finding, detector)
@@ -53,7 +53,7 @@ def certainty(finding: Finding) -> tuple[str, str]:
     return f"at least {certain} ({share}) for certain", f"其中可以确定的不少于{certain}（{share}）"
 
 
-def _withdrawal(finding: Finding, detector: Detector) -> tuple[str, str]:
+def _withdrawal(finding: Finding, detector: Described) -> tuple[str, str]:
     who_en, who_zh = _whom(finding)
     innocent = [item.name for item in finding.look_alikes if item.result == "NOT_EXCLUDED"]
     if finding.hits and not any(hit.transfer.standing_minor for hit in finding.hits):
@@ -100,6 +100,24 @@ LOOK_ALIKES_ZH = {
     "approved_cash_use": "经批准的现金使用",
     "keeps_a_margin": "留有差额",
     "known_entrusted_payee": "既有的受托支付收款人",
+    "house_loan": "住房贷款",
+    "decoration_loan": "装修贷款",
+    "refunded_purchase": "购房款已退回",
+    "purchase_cycle": "放款前已有的采购周期",
+    "channel_cap": "渠道限额",
+    "stage_payments": "工程进度款",
+    "single_payment": "仅有单笔付款",
+    "required_margin": "合同要求的保证金",
+    "waiting": "付款前短暂等待",
+    "amounts_differ": "各笔金额不相近",
+    "two_way_trade": "双向贸易",
+    "group_treasury": "集团资金归集",
+    "known_payee": "放款前已有往来的收款人",
+    "own_line_of_business": "与借款人同业",
+    "too_few_sums": "笔数不足",
+    "atm_cap": "取款机限额",
+    "short_purpose": "短期用途",
+    "relative": "亲属关系",
 }
 
 

@@ -22,8 +22,10 @@ from detectors import events
 from detectors.abroad import BookAccount, BookOrigin, BookTransfer, Changes
 from detectors.accounts import Account, Claim, Gain
 from detectors.alert import AlertBook
+from detectors.alert_record import RelatedPayment
 from detectors.booking import BOOKINGS, Booking, Holding
 from detectors.books import Books
+from detectors.budget import Budget, BudgetLimits
 from detectors.configuration import Configuration
 from detectors.crossing import BookTracer
 from detectors.dealings import DealingLimits, Dealings, Mortgage, Purchase
@@ -40,14 +42,15 @@ from detectors.places import Places
 from detectors.recent import Recent
 from detectors.ruleset import RuleSet, Scorecard
 from detectors.sendings import Sending, Sendings
+from detectors.suspects import Episode, Suspects
 from detectors.tracer import Movement, Parcel, TraceLimits, Tracer
 from detectors.uses import CodeLists
 
 CLASSES: dict[str, type[Any]] = {
     cls.__name__: cls
-    for cls in (Account, AlertBook, AlertEconomy, BookAccount, BookOrigin, BookTracer, BookTransfer, Changes, Claim, Dealings,
-                Gain, Group, Groups, Legs, Lending, Loan, Origin, Outcomes, Parties, Passage, Payouts, Places, Published,
-                Recent, Sendings, Tracer, Transfer)
+    for cls in (Account, AlertBook, AlertEconomy, BookAccount, BookOrigin, BookTracer, BookTransfer, Budget, Changes, Claim,
+                Dealings, Episode, Gain, Group, Groups, Legs, Lending, Loan, Origin, Outcomes, Parties, Passage, Payouts,
+                Places, Published, Recent, Sendings, Suspects, Tracer, Transfer)
 }  # fmt: skip
 SHORT: tuple[type[Any], ...] = (Holding, Lot, Parcel, Trail)
 """Classes with a form of their own instead of a node."""
@@ -61,10 +64,12 @@ STRUCTS: dict[str, type[Struct]] = {
         events.LoanDisbursement,
         AlertLimits,
         Books,
+        BudgetLimits,
         DealingLimits,
         GroupLimits,
         LegLimits,
         PartyLimits,
+        RelatedPayment,
         Scorecard,
         TraceLimits,
     )

@@ -10,6 +10,7 @@ import typer
 from streams.commands import diff, files, rejects, shadow, status, watch
 from streams.commands.leaving import EXIT_CODES
 from streams.commands.load import load
+from streams.commands.rules import rules
 from streams.commands.topics import topics
 from streams.commands.worker import worker
 
@@ -24,6 +25,7 @@ for command in (*files.COMMANDS, *diff.COMMANDS, *watch.COMMANDS, *shadow.COMMAN
     app.command(epilog=EXIT_CODES)(command)
 app.add_typer(topics, name="topics")
 app.add_typer(rejects.app, name="rejects")
+app.add_typer(rules, name="rules")
 
 
 def _show_version(asked: bool) -> None:

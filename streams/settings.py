@@ -1,15 +1,15 @@
 """Settings: one frozen value made once at the edge, from the package's rule sets and an optional TOML file.
 
 The file may hold ``utc_offset_minutes``, ``bookings``, ``typologies``, ``rule_sets`` (paths of further rule files, which
-replace shipped ones of the same id) and the sections ``[trace]``, ``[bounds]``, ``[legs]``, ``[alerts]``,
-``[dispositions]``, ``[fold]``, ``[parties]``, ``[dealings]``, ``[groups]``, ``[learning]`` of the fold and ``[kafka]``,
-``[intake]``, ``[detect]``, ``[books]``, ``[metrics]`` of the live path; their keys are listed with defaults and consequences
-in ``docs/configuration.md``.
+replace shipped ones of the same id) and the sections of :data:`SECTIONS`, which the fold depends on, and of
+:data:`~streams.live_settings.LIVE_SECTIONS`, for the live path; their keys are listed with defaults and consequences in
+``docs/configuration.md``.
 """
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,12 @@ from msgspec import Struct
 
 from detectors.booking import BOOKINGS
 from detectors.bounds import BoundLimits
+from detectors.budget import BudgetLimits
+from detectors.calibration import CalibrationLimits
 from detectors.configuration import Configuration, FoldLimits
 from detectors.dealings import DealingLimits
 from detectors.dispositions import DispositionLimits
+from detectors.drift import DriftLimits
 from detectors.economy import AlertLimits
 from detectors.groups import GroupLimits
 from detectors.learners.triage import LearningLimits
@@ -40,6 +43,9 @@ SECTIONS: dict[str, type[Struct]] = {
     "bounds": BoundLimits,
     "legs": LegLimits,
     "alerts": AlertLimits,
+    "budget": BudgetLimits,
+    "calibration": CalibrationLimits,
+    "drift": DriftLimits,
     "dispositions": DispositionLimits,
     "fold": FoldLimits,
     "parties": PartyLimits,
@@ -65,8 +71,11 @@ class Settings(Struct, frozen=True):
     live: LiveSettings = LiveSettings()
 
 
-def load_settings(path: Path | None = None) -> Settings:
+def load_settings(path: Path | None = None, rule_files: Sequence[Path] = ()) -> Settings:
     """The shipped settings, or those of a file.
+
+    Args:
+        rule_files: further rule files beside those that the settings name.
 
     Raises:
         SettingsError: unreadable, unknown keys, wrong types or signs, overlapping rule sets: all together.
@@ -78,7 +87,7 @@ def load_settings(path: Path | None = None) -> Settings:
     mistakes += [f"{place}: unknown key {key!r} (known: {', '.join(sorted(known))})" for key in data if key not in known]
     sections = {name: _section(place, name, data.get(name, {}), kind, mistakes) for name, kind in SECTIONS.items()}
     live = {name: _section(place, name, data.get(name, {}), kind, mistakes) for name, kind in LIVE_SECTIONS.items()}
-    rule_sets = _rule_sets(path, data.get("rule_sets", []), mistakes)
+    rule_sets = _rule_sets(path, data.get("rule_sets", []), rule_files, mistakes)
     offset = data.get("utc_offset_minutes", 480)
     if type(offset) is not int or abs(offset) > UTC_OFFSET_MINUTES_MAX:
         mistakes.append(f"{place}: utc_offset_minutes: {offset!r} is not a number of minutes within +-{UTC_OFFSET_MINUTES_MAX}")
@@ -129,7 +138,7 @@ def _codes() -> CodeLists:
     return msgspec.convert(tomllib.loads(text), CodeLists)
 
 
-def _rule_sets(settings: Path | None, extra: object, mistakes: list[str]) -> list[RuleSet]:
+def _rule_sets(settings: Path | None, extra: object, rule_files: Sequence[Path], mistakes: list[str]) -> list[RuleSet]:
     found: dict[str, RuleSet] = {}
     for name in SHIPPED_RULE_SETS:
         text = (_SHIPPED / name).read_text(encoding="utf-8")
@@ -138,8 +147,8 @@ def _rule_sets(settings: Path | None, extra: object, mistakes: list[str]) -> lis
     if not isinstance(extra, list):
         mistakes.append(f"rule_sets: {extra!r} is not a list of paths")
         extra = []
-    for item in extra:
-        path = Path(str(item)) if settings is None else settings.parent / str(item)
+    named = [Path(str(item)) if settings is None else settings.parent / str(item) for item in extra]
+    for path in [*named, *rule_files]:
         try:
             rules = parse_rule_set(str(path), _read_toml(path, mistakes), PARAMETER_TYPES)
             found[rules.rule_set_id] = rules

@@ -24,3 +24,12 @@ class PaymentScore(Struct, frozen=True):
     amount_minor: int
     score: float
     features: tuple[float, ...]  # in the order of detectors.learners.features.NAMES
+    percentile: float = 0.0  # where the score stood among the recent ones when it was made, 0 to 100
+
+
+class LoanScore(Struct, frozen=True):
+    """How suspicious the use of a loan's money is, from 0 to 1: said each time that it rises."""
+
+    loan_id: str
+    event_time_ms: int
+    score: float

@@ -61,6 +61,11 @@ class Triage:
             payee_profile.receive(number, transfer.amount_minor, transfer.event_time_ms)
         return score
 
+    @property
+    def version(self) -> str:
+        """What names the model in an alert: how far it has learned is part of it."""
+        return f"triage-1/{self.counts['outcomes_learned']}"
+
     def since_ms(self, txn_id: str) -> int | None:
         """When a scored payment that awaits its outcome was made; None when it is not (or no longer) one."""
         waiting = self.waiting.get(txn_id)

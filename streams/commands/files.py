@@ -152,22 +152,36 @@ def convert(
 
 
 def evaluate(
-    directory: Annotated[Path, typer.Argument(help="Folder with flows.csv, sources.txt and terminals.txt.", file_okay=False)],
+    directory: Annotated[Path, typer.Argument(help="Labelled payments, traced thefts, or Berka.", file_okay=False)],
     config: ConfigOption = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the measures here instead of showing them.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the measures here.")] = None,
+    labels: Annotated[
+        str,
+        typer.Option(
+            metavar="PLAN",
+            help="Payments: which outcomes the fold is told, and when: immediate, delayed:DAYS, feedback:BUDGET:DAYS or none.",
+        ),
+    ] = "none",
+    seeds: Annotated[
+        str | None, typer.Option(metavar="1,2,3", help="Payments: one fold each; without it 1,2,3 where chance has a part.")
+    ] = None,
+    details: Annotated[
+        Path | None, typer.Option(help="Payments: write everything measured here: by seed, typology, with the spread.")
+    ] = None,
 ) -> None:
-    """Follow traced thefts from their sources and measure how much of what the experts traced is found."""
+    """Measure a folder that comes with an answer key: how well scores rank, or how much of traced thefts is followed."""
     with errors_in_one_line():
         import msgspec
 
-        from streams.files.evaluate.thefts import evaluate as run
+        from streams.commands.measuring import Request, run
 
-        measures = msgspec.json.format(msgspec.json.encode(run(directory, settings=settings_of(config))), indent=2)
+        report = run(Request(directory, settings_of(config).engine, labels, seeds), typer.echo)
+        for file, content in ((json_file, report.measures), (details, report.details)):
+            if file is not None:
+                file.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+                typer.echo(f"The measures are in {file}")
         if json_file is None:
-            typer.echo(measures.decode())
-        else:
-            json_file.write_bytes(measures + b"\n")
-            typer.echo(f"The measures are in {json_file}")
+            typer.echo(report.text)
 
 
 def _show_summary(console: Console, summary: Summary, out: Path) -> None:

@@ -40,6 +40,7 @@ class BookAtWork:
         self.busy = asyncio.Lock()  # held while folded pages are not published yet
         self.saving = asyncio.Lock()
         self.counts, self.counters = Counter(fold.counts), fold.engine.counters  # as of the last step, for other threads
+        self.drift = fold.engine.calibration.drift.figures()
         self.saved: Saved | None = None
         self.checkpoints_failed = 0
         self.saved_at = self.progress_at = self.published_at = time.monotonic()
@@ -49,6 +50,7 @@ class BookAtWork:
         said = self.detect.fold_pages(pages)
         fold = self.detect.fold
         self.counts, self.counters, self.progress_at = Counter(fold.counts), fold.engine.counters, time.monotonic()
+        self.drift = fold.engine.calibration.drift.figures()
         return said
 
     async def checkpoint(self) -> None:

@@ -77,6 +77,8 @@ LABELLED = {
     "fundtrail_detect_records_total": "Journal records by what became of them, since the state began.",
     "fundtrail_journal_lag_pages": "Journal pages not folded yet.",
     "fundtrail_fold_counter": "The fold's own counters: what was matched, cleared, forgotten, withheld.",
+    "fundtrail_drift_index": "Population stability index of the last window of scores, or of a feature.",
+    "fundtrail_drift_active": "1 while scores, or a feature, are distributed otherwise than before.",
     "fundtrail_page_seconds": "From a journal page's Kafka timestamp to the acknowledgement of what follows.",
 }
 """Those with labels or a shape of their own."""
@@ -102,6 +104,8 @@ class Collector:
                 _detect_records(books),
                 _lag(self.detect, books),
                 _fold_counters(books),
+                _drift("fundtrail_drift_index", books, 0),
+                _drift("fundtrail_drift_active", books, 1),
                 _histogram(self.detect.latency),
             )
 
@@ -150,6 +154,14 @@ def _fold_counters(books: Mapping[str, BookAtWork]) -> Metric:
     for book, at_work in books.items():
         for counter, value in at_work.counters.items():
             family.add_metric([book, counter], value)
+    return family
+
+
+def _drift(name: str, books: Mapping[str, BookAtWork], figure: int) -> Metric:
+    family = GaugeMetricFamily(name, LABELLED[name], labels=["book", "name"])
+    for book, at_work in books.items():
+        for watched, figures in at_work.drift.items():
+            family.add_metric([book, watched], float(figures[figure]))
     return family
 
 

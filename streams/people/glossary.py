@@ -72,6 +72,7 @@ LOOK_ALIKE_RESULTS: dict[str, Term] = {
 """Result of testing an innocent explanation -> its name."""
 
 LOOK_ALIKES: dict[str, str] = {
+    "drift": "scores and features are not what they were",
     "own_money": "the borrower's own money paid",
     "own_habit": "the borrower always paid there, before the loan too",
     "firm_is_customer": "the firm is a customer of the borrower",
@@ -92,6 +93,30 @@ LOOK_ALIKES: dict[str, str] = {
     "keeps_a_margin": "the account kept a trader's margin",
     "known_entrusted_payee": "a payee known long before the loan",
     "other_business": "the account has other business",
+    "house_loan": "a loan that is meant for a house",
+    "decoration_loan": "the decoration that the loan was given for",
+    "refunded_purchase": "the purchase was undone and paid back",
+    "rent_or_fee": "rent or a management fee",
+    "purchase_cycle": "a purchase cycle that predates the loan",
+    "channel_cap": "as much as the channel allows in a day",
+    "stage_payments": "building work paid by stages",
+    "single_payment": "a single payment",
+    "required_margin": "margin that the contract requires",
+    "waiting": "the money only waited for some days",
+    "amounts_differ": "the amounts are not alike",
+    "two_way_trade": "trade in both directions",
+    "group_treasury": "the treasury of a group",
+    "known_payee": "payees known before the loan",
+    "own_line_of_business": "the borrower's own line of business",
+    "missing_or_stale_code": "a missing or stale industry code",
+    "too_few_sums": "too few such sums",
+    "atm_cap": "as much as a machine gives in a day",
+    "daily_takings": "daily takings",
+    "salaries": "salaries",
+    "short_purpose": "a purpose that is short by nature",
+    "relative": "a relative",
+    "earlier_payments": "payments before the loan",
+    "rent": "rent",
 }
 """Innocent explanation -> what it says; unknown names are shown as words."""
 

@@ -38,3 +38,12 @@ TO_LENDER = Kind("TRANSFER", "MOBILE", ("还款", None, "转账", "往来款"))
 REFUND = Kind("TRANSFER", "EBANK", ("退货款", "退款", "多付退回", None))
 RETURNED = Kind("TRANSFER", "BATCH", ("退汇", "账号户名不符退汇"))
 UNDO = Kind("TRANSFER", "COUNTER", ("冲正", "冲账", "抹账"))
+
+# What the innocent pack says on its payments: the word that makes the picture innocent is always there.
+DECORATION = Kind("TRANSFER", "MOBILE", ("装修款", "房屋装修款", "装修材料款"))
+DEPOSIT_BACK = Kind("TRANSFER", "EBANK", ("退定金", "退购房定金", "退款"))
+SALARY = Kind("TRANSFER", "EBANK", ("工资", "工资", "奖金"))
+REFUND_SAID = Kind("TRANSFER", "EBANK", ("退款", "退货款", "订单取消退款"))
+STAGE = Kind("TRANSFER", "EBANK", ("一期进度款", "二期进度款", "工程进度款"))
+CAPPED = Kind("TRANSFER", "MOBILE", ("货款", None, "往来款"))
+RENT_SAID = Kind("TRANSFER", "MOBILE", ("房租", "租金"))

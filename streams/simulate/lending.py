@@ -7,7 +7,7 @@ from datetime import timedelta
 from random import Random
 from typing import Literal
 
-from detectors.events import EntrustedPayment, LoanDisbursement, OccurType, PartyLink, ProductClass
+from detectors.events import EntrustedPayment, LinkRole, ListEntry, LoanDisbursement, OccurType, PartyLink, ProductClass
 from streams.simulate import kinds
 from streams.simulate.agenda import Agenda
 from streams.simulate.amounts import TEN_THOUSAND, YUAN, heavy, some_of
@@ -43,7 +43,7 @@ class Loan:
     """One loan of ours, from its contract to its last instalment."""
 
     __slots__ = ("account", "amount_minor", "borrower", "entrusted", "guarantor", "loan_id", "mode", "months", "occur_type",
-                 "outstanding_minor", "rate_bp", "refinanced_loan_id")  # fmt: skip
+                 "outstanding_minor", "purpose", "rate_bp", "refinanced_loan_id")  # fmt: skip
 
     def __init__(self, loan_id: str, borrower: Party, amount_minor: int) -> None:
         self.loan_id = loan_id
@@ -58,6 +58,7 @@ class Loan:
         self.mode: str | None = None
         self.occur_type: OccurType = "NEW"
         self.refinanced_loan_id: str | None = None
+        self.purpose: tuple[str, str] | None = None  # code and text, where the course of the loan needs a certain one
 
 
 def draw_amount(rng: Random, borrower: Party) -> int:
@@ -115,16 +116,31 @@ class Lending:
         return paid
 
     def _link_guarantor(self, loan: Loan, guarantor: Party) -> None:
+        self.link(f"PG{loan.loan_id}", loan.borrower, guarantor, "GUARANTOR")
+
+    def link(self, event_id: str, party: Party, other: Party, role: LinkRole) -> None:
+        """Publish a link that holds from now on."""
         now = instant(self._ledger.now_s)
         link = PartyLink(
-            event_time=now, event_id=f"PG{loan.loan_id}", source_system="CRM", party_id=loan.borrower.party_id,
-            other_party_id=guarantor.party_id, role="GUARANTOR", valid_from=now,
+            event_time=now, event_id=event_id, source_system="CRM", party_id=party.party_id,
+            other_party_id=other.party_id, role=role, valid_from=now,
         )  # fmt: skip
         self._writer.put("party-links", self._ledger.now_s, link)
+
+    def list_staff(self, party: Party) -> None:
+        """Publish that somebody works at the bank."""
+        now = instant(self._ledger.now_s)
+        entry = ListEntry(
+            event_time=now, event_id=f"LS{party.party_id}", source_system="LISTS", list_name="STAFF", party_id=party.party_id,
+            valid_from=now, reason="员工名单",
+        )  # fmt: skip
+        self._writer.put("list-entries", self._ledger.now_s, entry)
 
     def _record(self, loan: Loan, time_s: int) -> LoanDisbursement:
         rng, borrower, today = self._rng, loan.borrower, day_of(time_s)
         code, text = rng.choice(_PURPOSES[borrower.kind])
+        if loan.purpose is not None:
+            code, text = loan.purpose
         org = rng.randrange(ORGS)
         has_industry = borrower.is_business and borrower.account.industry is not None and rng.random() < 0.85
         return LoanDisbursement(
@@ -141,7 +157,8 @@ class Lending:
             refinanced_loan_ids=(loan.refinanced_loan_id,) if loan.refinanced_loan_id is not None else (),
             payment_mode=self._mode(loan),
             entrusted_payments=tuple(_entrusted(payee, amount) for payee, amount in loan.entrusted),
-            purpose_code=code if rng.random() < 0.9 else None, purpose_text=text if rng.random() < 0.8 else None,
+            purpose_code=code if rng.random() < 0.9 or loan.purpose is not None else None,
+            purpose_text=text if rng.random() < 0.8 or loan.purpose is not None else None,
             borrower_industry=borrower.account.industry if has_industry else None, repay_account=borrower.account.account_id,
             collection_account=borrower.account.account_id if borrower.is_business and rng.random() < 0.4 else None,
             channel="ONLINE" if loan.amount_minor < 30 * TEN_THOUSAND else "BRANCH", org_id=f"O{org:03d}",

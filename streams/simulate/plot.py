@@ -10,7 +10,7 @@ from random import Random
 
 from msgspec import Struct
 
-from detectors.events import AccountKind
+from detectors.events import AccountKind, LinkRole
 from streams.simulate import kinds
 from streams.simulate.agenda import Agenda
 from streams.simulate.amounts import tidy
@@ -38,6 +38,7 @@ class Label(Struct, kw_only=True):
     misused: bool
     txn_ids: list[str] = []
     misused_minor: int = 0
+    misused_first_week_minor: int = 0  # of it, within seven days of the payout
     first_misuse_time: str | None = None
     phase: str = "base"
 
@@ -51,6 +52,7 @@ class Stage(Struct, frozen=True):
     lending: Lending
     agenda: Agenda
     rng: Random
+    earmark_s: int = EARMARK_S
 
 
 class Plot:
@@ -68,6 +70,8 @@ class Plot:
         self._used: list[Party] = [loan.borrower]
         self._held: dict[str, tuple[Account, int]] = {}  # by account: what is earmarked there for this plot
         self.savings_minor = 0
+        self._landlord: Party | None = None
+        self._firm: Party | None = None
 
     # --- time -------------------------------------------------------------------------------------------------------
 
@@ -97,7 +101,7 @@ class Plot:
         for payee, amount_minor in self.loan.entrusted:
             if marks_entrusted:
                 self._earmark(payee, amount_minor)
-        self.stage.agenda.add(self.now_s + EARMARK_S, self._release_all)
+        self.stage.agenda.add(self.now_s + self.stage.earmark_s, self._release_all)
         for posted in paid:
             if marks_entrusted and posted.txn_id is not None:
                 self.label.txn_ids.append(posted.txn_id)
@@ -160,6 +164,19 @@ class Plot:
         self.count(amount_minor)
         return amount_minor
 
+    def draw(self, account: Account, amount_minor: int, kind: Kind) -> int:
+        """Honest cash, in whole hundreds of yuan."""
+        amount_minor = self._within_means(account, amount_minor - amount_minor % 10_000)
+        amount_minor -= amount_minor % 10_000
+        if amount_minor <= 0:
+            return 0
+        self.label.txn_ids.append(self.stage.ledger.withdraw(account, amount_minor, kind))
+        return amount_minor
+
+    def cap(self, payer: Account, payee: Account, amount_minor: int, kind: Kind) -> int:
+        """A payment of exactly what a channel lets through, or of what is left."""
+        return self._mark(payer, payee, amount_minor, kind, exact=True)
+
     def take_cash(self, amount_minor: int) -> None:
         """Cash for wages, a farmer's purchases, else small sums, in whole hundreds of yuan; none from a general account."""
         pays_wages = self.borrower.is_business and self.account.kind == "BASIC"
@@ -183,6 +200,8 @@ class Plot:
         if amount_minor > 0:
             label.misused_minor = min(self.loan.amount_minor, label.misused_minor + amount_minor)
             label.first_misuse_time = label.first_misuse_time or instant(self.now_s).isoformat()
+            if self.now_s <= self.payout_s + 7 * DAY_S:
+                label.misused_first_week_minor = label.misused_minor
 
     def save_up(self, amount_minor: int) -> None:
         """Adopt savings that were earmarked in the borrower's main account when time began; the loan is paid to it."""
@@ -191,6 +210,20 @@ class Plot:
         self._held[self.account.account_id] = (self.account, amount_minor)
 
     # --- people -----------------------------------------------------------------------------------------------------
+
+    def link(self, other: Party, role: LinkRole) -> None:
+        """Put a link of the borrower on record."""
+        self.stage.lending.link(f"PR{self.loan.loan_id}", self.borrower, other, role)
+
+    def list_staff(self, party: Party) -> None:
+        """Put somebody on the list of the bank's staff."""
+        self.stage.lending.list_staff(party)
+
+    def landlord_here(self) -> Party:
+        """Somebody with an account here who lets rooms to the borrower: always the same."""
+        if self._landlord is None:
+            self._landlord = self.town.person()
+        return self._landlord
 
     def mule(self, asleep_percent: int = ASLEEP_PERCENT) -> Party:
         """A quiet inhabitant who lends his account; a different one at each call."""
@@ -222,3 +255,9 @@ class Plot:
         """A firm with an account here, one of the borrower's suppliers if he has any, with turnover of its own."""
         regular = [firm for firm in self.town.firms if firm.account in self.borrower.suppliers]
         return self.rng.choice(regular) if regular else self.town.popular_firm()
+
+    def partner(self) -> Party:
+        """The firm the borrower trades with both ways: always the same."""
+        if self._firm is None:
+            self._firm = self.firm_here()
+        return self._firm

@@ -219,7 +219,21 @@ class Town:
         self.borrowers.append(party)
         return party
 
+    def deposit_account(self, party: Party, kind: AccountKind) -> Account:
+        """One more account of a party, still empty, such as a time deposit."""
+        return self._own_account(party.party_id, party.account.name, kind, None, 0)
+
     # --- picking ----------------------------------------------------------------------------------------------------
+
+    def builder(self) -> Account:
+        """A building firm, at another bank when none is here."""
+        here = [account for account in self.outside_firms if account.industry == "E5011"]
+        return self.rng.choice(here) if here else self.outside_firm()
+
+    def group_pool(self, party: Party) -> Party:
+        """The firm that keeps the cash of this party's group: always the same one."""
+        others = [firm for firm in self.dealers if firm is not party]
+        return others[len(party.party_id) % len(others)]
 
     def popular_firm(self) -> Party:
         """A firm, heavily skewed to a few (Zipf-like)."""

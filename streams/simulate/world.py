@@ -12,16 +12,17 @@ from typing import NamedTuple
 import msgspec
 
 from detectors.events import BorrowerType
-from streams.simulate import honest, styles
+from streams.simulate import further_styles, honest, styles
+from streams.simulate import look_alikes as pack
 from streams.simulate.agenda import Agenda
-from streams.simulate.amounts import some_of
+from streams.simulate.amounts import TEN_THOUSAND, some_of
 from streams.simulate.duties import Duties
 from streams.simulate.habits import Habits
 from streams.simulate.hubs import write_lists
 from streams.simulate.ledger import Ledger
 from streams.simulate.lending import Lending, draw_amount
 from streams.simulate.names import IdMint
-from streams.simulate.plot import Label, Plot, Stage
+from streams.simulate.plot import EARMARK_S, Label, Plot, Stage
 from streams.simulate.rhythm import BEIJING, DAY_S, HOUR_S, HOUR_WEIGHTS, day_factor, day_of, is_working_day
 from streams.simulate.town import Party, Town, write_links
 from streams.simulate.writer import FolderWriter
@@ -55,6 +56,8 @@ class Style(NamedTuple):
     savings_permille: tuple[int, int] | None = None  # of the loan: what the borrower has of his own from the start
     has_old_loan: bool = False
     is_new: bool = False
+    at_month_end: bool = False  # paid out in the last three days of a month
+    amounts: tuple[int, int] | None = None  # least and most of the loan, where the course needs a certain size
 
 
 STYLES: dict[str, Style] = {
@@ -78,6 +81,41 @@ STYLES: dict[str, Style] = {
 }  # fmt: skip
 """Name -> style of misuse (with its typology) or honest twin (without one). These loans are labelled; ordinary ones are not."""
 
+LARGE = (90 * TEN_THOUSAND, 120 * TEN_THOUSAND)  # two payments below the threshold of business loans fit in
+FIRMS: tuple[BorrowerType, ...] = ("ENTERPRISE",)
+TRADERS: tuple[BorrowerType, ...] = ("SELF_EMPLOYED",)
+FARMERS: tuple[BorrowerType, ...] = ("FARMER",)
+PRIVATE: tuple[BorrowerType, ...] = ("NATURAL_PERSON",)
+
+PACK: dict[str, Style] = {
+    "property_purchase": Style("T03", further_styles.property_purchase),
+    "entrusted_split": Style("T07", further_styles.entrusted_split, TRADERS, amounts=LARGE),
+    "idle_deposit": Style("T13", further_styles.idle_deposit, FIRMS),
+    "circle": Style("T18", further_styles.circle, BUSINESS),
+    "structured_cash": Style("T21", further_styles.structured_cash, TRADERS, amounts=(20 * TEN_THOUSAND, 80 * TEN_THOUSAND)),
+    "window_dresser": Style("T22", further_styles.window_dresser, BUSINESS, at_month_end=True),
+    "pays_an_officer": Style("T24", further_styles.pays_an_officer),
+    "tenant": Style(None, pack.tenant, prelude=pack.keep_renting),
+    "decorator": Style(None, pack.decorator, PRIVATE, pack.want_decoration),
+    "refunded_buyer": Style(None, pack.refunded_buyer, PRIVATE),
+    "salary_payer": Style(None, pack.salary_payer, FIRMS, prelude=pack.keep_paying_the_owner),
+    "cancelled_order": Style(None, pack.cancelled_order, BUSINESS, pack.list_a_supplier),
+    "two_way_trader": Style(None, pack.two_way_trader, BUSINESS, prelude=pack.keep_trading),
+    "pool_member": Style(None, pack.pool_member, FIRMS, pack.join_a_group, pack.keep_pooling),
+    "stage_payer": Style(None, pack.stage_payer, TRADERS, amounts=LARGE),
+    "capped_payer": Style(None, pack.capped_payer, TRADERS, amounts=LARGE),
+    "machine_user": Style(None, pack.machine_user, PRIVATE),
+    "wages_in_cash": Style(None, pack.wages_in_cash, FIRMS, pack.use_the_basic_account),
+    "farmer_in_cash": Style(None, pack.farmer_in_cash, FARMERS, pack.want_farm_supplies),
+    "margin_payer": Style(None, pack.margin_payer, FIRMS, pack.list_margin),
+    "waits_in_deposit": Style(None, pack.waits_in_deposit, BUSINESS),
+    "hedger": Style(None, pack.hedger, FIRMS, pack.want_hedging),
+    "short_loan": Style(None, pack.short_loan, FIRMS, pack.want_wages, at_month_end=True),
+    "revolver": Style(None, pack.revolver, BUSINESS, pack.draw_on_a_line, at_month_end=True),
+    "staff_tenant": Style(None, pack.tenant, ANYBODY, pack.know_a_clerk, pack.keep_renting_from_staff),
+}  # fmt: skip
+"""Styles that only the innocent pack plays: one misuse for each later typology, and the look-alikes of the table."""
+
 _UNLABELLED: dict[str, Style] = {
     ORDINARY: Style(None, honest.ordinary, arrange=honest.agree_on_payees),
     RENEWAL: Style(None, honest.renewal, BUSINESS, arrange=honest.arrange_renewal, has_old_loan=True),
@@ -97,7 +135,9 @@ class Planned(NamedTuple):
 class World:
     """One run: the town, its ledger, and everything that is going to happen."""
 
-    def __init__(self, writer: FolderWriter, *, loans: int, days: int, rng: Random, start_s: int) -> None:
+    def __init__(
+        self, writer: FolderWriter, *, loans: int, days: int, rng: Random, start_s: int, earmark_s: int = EARMARK_S
+    ) -> None:
         mint = IdMint(rng)
         self.rng = rng
         self.writer = writer
@@ -109,7 +149,7 @@ class World:
         self.agenda = Agenda(self.ledger)
         self.habits = Habits(self.ledger, self.town, self.agenda, rng)
         self.lending = Lending(self.ledger, writer, self.town, self.habits, self.agenda, rng)
-        self.stage = Stage(self.ledger, self.town, self.habits, self.lending, self.agenda, rng)
+        self.stage = Stage(self.ledger, self.town, self.habits, self.lending, self.agenda, rng, earmark_s)
         self.labels: list[Label] = []
 
     # --- planning ---------------------------------------------------------------------------------------------------
@@ -133,6 +173,8 @@ class World:
         else:
             borrower = self.town.new_borrower(self.rng.choice(style.borrowers))
         amount = draw_amount(self.rng, borrower)
+        if style.amounts is not None:
+            amount = self.rng.randrange(*style.amounts, TEN_THOUSAND)
         savings = some_of(self.rng, amount, *style.savings_permille) if style.savings_permille is not None else 0
         borrower.account.balance_minor += savings
         borrower.account.earmarked_minor += savings
@@ -149,6 +191,8 @@ class World:
         day_s = self.start_s + rng.randrange(span_s * first // 1000, span_s * last // 1000)
         day_s -= (day_s - self.start_s) % DAY_S
         while not is_working_day(day_of(day_s)) and rng.random() < 0.8 and day_s + DAY_S < self.end_s:
+            day_s += DAY_S
+        while style.at_month_end and day_of(day_s + 3 * DAY_S).month == day_of(day_s).month:
             day_s += DAY_S
         hour = rng.choices(range(24), HOUR_WEIGHTS)[0]
         return day_s + hour * HOUR_S + rng.randrange(HOUR_S)
@@ -167,8 +211,8 @@ class World:
             yield planned.payout_s
         if style.arrange is not None:
             style.arrange(plot)
-        plot.pay_out(marks_entrusted=planned.style in STYLES)
-        if planned.style in STYLES:
+        plot.pay_out(marks_entrusted=planned.style in STYLES or planned.style in PACK)
+        if planned.style in STYLES or planned.style in PACK:
             self.labels.append(label)
         yield from style.play(plot)
 
@@ -207,7 +251,20 @@ class World:
 
 
 def _style(name: str) -> Style:
-    return STYLES[name] if name in STYLES else _UNLABELLED[name]
+    return STYLES.get(name) or PACK.get(name) or _UNLABELLED[name]
+
+
+def _pack_uses(loans: int, misuse_share: float, rng: Random) -> list[str]:
+    """The innocent pack: half of the honest loans are look-alikes, each in its turn, the others ordinary ones."""
+    every = STYLES | PACK
+    misuse = [name for name, style in every.items() if style.typology is not None]
+    honest_ones = [name for name, style in every.items() if style.typology is None]
+    bad = min(loans, round(loans * misuse_share))
+    uses = [misuse[i % len(misuse)] for i in range(bad)]
+    uses += [honest_ones[i % len(honest_ones)] for i in range((loans - bad) // 2)]
+    uses += [RENEWAL if rng.randrange(100) < RENEWAL_PERCENT else ORDINARY for _ in range(loans - len(uses))]
+    rng.shuffle(uses)
+    return uses
 
 
 def _uses(loans: int, misuse_share: float, only: Sequence[str] | None, rng: Random) -> list[str]:
@@ -228,11 +285,14 @@ def _uses(loans: int, misuse_share: float, only: Sequence[str] | None, rng: Rand
 
 def _write_labels(path: Path, labels: list[Label]) -> int:
     """Labels of what came to pass: a misuse that the end of time prevented is none."""
-    kept = [label for label in labels if label.misused_minor > 0 or (not label.misused and label.txn_ids)]
+    kept = [
+        label for label in labels
+        if label.misused_minor > 0 or (not label.misused and (label.txn_ids or label.style in PACK))
+    ]  # fmt: skip
     kept.sort(key=lambda label: label.loan_id)
     for label in kept:
         if not label.misused:
-            label.misused_minor, label.first_misuse_time = 0, None
+            label.misused_minor, label.misused_first_week_minor, label.first_misuse_time = 0, 0, None
     path.write_bytes(b"".join(msgspec.json.encode(label) + b"\n" for label in kept))
     return len(kept)
 
@@ -245,6 +305,7 @@ def simulate(
     seed: int,
     misuse_share: float = MISUSE_SHARE,
     styles: Sequence[str] | None = None,
+    innocent_pack: bool = False,
     transactions_per_account_day: float = TRANSACTIONS_PER_ACCOUNT_DAY,
     progress: Callable[[int, int], None] | None = None,
     start: datetime = START,
@@ -257,7 +318,9 @@ def simulate(
         days: how many days pass.
         seed: of every draw.
         misuse_share: share of the loans that are misused, 0 to 1; there are twice as many honest twins.
-        styles: names from :data:`STYLES`, in turn, for all the loans; None: ordinary loans with the share above.
+        styles: names from :data:`STYLES` and :data:`PACK`, in turn, for all loans; None: ordinary loans with the share above.
+        innocent_pack: half of the honest loans are look-alikes of misuse, and a loan's money stays apart from what its holders
+            spend in daily life until the end: who is honest here is honest with every yuan.
         transactions_per_account_day: ordinary acts per account and day; a payment inside the bank shows as two records.
         progress: called after each day with (days done, days).
         start: midnight of the first day, with its offset.
@@ -273,20 +336,21 @@ def simulate(
         raise ValueError("; ".join(mistakes))
     rng = Random(seed)
     with FolderWriter(out) as writer:
-        world = World(writer, loans=loans, days=days, rng=rng, start_s=int(start.timestamp()))
-        world.plan_loans(_uses(loans, misuse_share, styles, rng))
+        earmark_s = days * DAY_S if innocent_pack else EARMARK_S
+        world = World(writer, loans=loans, days=days, rng=rng, start_s=int(start.timestamp()), earmark_s=earmark_s)
+        world.plan_loans(_pack_uses(loans, misuse_share, rng) if innocent_pack else _uses(loans, misuse_share, styles, rng))
         world.run(transactions_per_account_day, progress)
     return {**writer.counts, "labels": _write_labels(out / "labels.jsonl", world.labels)}
 
 
 def _mistakes(loans: int, days: int, misuse_share: float, only: Sequence[str] | None, per_account_day: float) -> list[str]:
-    unknown = [name for name in only or () if name not in STYLES]
+    unknown = [name for name in only or () if name not in STYLES and name not in PACK]
     checks = (
         (loans < 1, f"loans is {loans}, must be at least 1"),
         (days < 1, f"days is {days}, must be at least 1"),
         (not 0 <= misuse_share <= 1, f"misuse_share is {misuse_share}, must be from 0 to 1"),
         (per_account_day < 0, f"transactions_per_account_day is {per_account_day}, must not be negative"),
         (only is not None and not only, "styles is empty: name one, or leave it out"),
-        (bool(unknown), f"unknown styles: {', '.join(unknown)} (known: {', '.join(STYLES)})"),
+        (bool(unknown), f"unknown styles: {', '.join(unknown)} (known: {', '.join(STYLES | PACK)})"),
     )
     return [text for wrong, text in checks if wrong]

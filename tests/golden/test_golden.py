@@ -13,8 +13,8 @@ import pytest
 
 from detectors.alert_record import Alert, LoanRisk
 from detectors.money import format_money
-from tests.scenarios.folding import fold
-from tests.scenarios.notation import parse_file
+from streams.scenarios.folding import fold
+from streams.scenarios.notation import parse_file
 
 FOLDER = Path(__file__).parent
 

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 DETECTOR_ROWS: tuple[tuple[str, ...], ...] = (
-    ("parts",),
+    ("parts", "checks"),
     ("book_engine",),
     ("cross_reversals",),
     ("cross_payments",),
@@ -14,25 +14,27 @@ DETECTOR_ROWS: tuple[tuple[str, ...], ...] = (
     ("snapshot", "risk"),
     ("lending",),
     ("configuration",),
+    ("calibration", "suspects"),
     ("learners",),
     ("profile",),
     ("alert",),
     ("sentences", "economy"),
     ("typologies",),
-    ("use_rule",),
+    ("use_rule", "group_rule"),
+    ("bridge",),
     ("verdict", "outbox"),
     ("detector", "crossing"),
     ("finding", "payouts", "correspondent"),
     ("bounds", "books", "groups", "dispositions"),
-    ("places",),
+    ("places", "public_facts"),
     ("loans", "parties"),
     ("tracer", "sendings"),
     ("ledgers", "legs", "abroad", "dealings"),
     ("rows",),
     ("accounts",),
     ("booking", "uses", "ruleset", "remittance"),
-    ("lots", "events", "alert_record", "recent"),
-    ("money",),
+    ("lots", "events", "alert_record", "budget", "drift", "rank", "recent"),
+    ("money", "instants"),
 )
 """From the product's story down to its smallest noun. A module imports from rows below its own only."""
 
@@ -42,7 +44,8 @@ STREAM_ROWS: tuple[tuple[str, ...], ...] = (
     ("schemas",),
     ("people",),
     ("live",),
-    ("files", "simulate"),
+    ("files", "simulate", "scenarios"),
+    ("rules",),
     ("settings",),
     ("codec", "live_settings"),
 )

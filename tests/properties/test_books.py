@@ -24,12 +24,12 @@ from streams.codec import encode
 from streams.files.inputs import find_topic_files
 from streams.files.merge import merge
 from streams.files.readers import open_sources
+from streams.scenarios.folding import CODES, configuration_of, event_of
+from streams.scenarios.notation import Scenario, parse_file
 from streams.settings import load_settings
 from streams.simulate.world import simulate
 from tests.properties.many_books import Bank
 from tests.properties.test_engine_storm import small_configuration, storm
-from tests.scenarios.folding import CODES, configuration_of, event_of
-from tests.scenarios.notation import Scenario, parse_file
 
 SHIPPED = load_settings().engine
 SCENARIOS = [scenario for path in sorted(Path("tests/scenarios").glob("*.txt")) for scenario in parse_file(path)]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.folding import fold
-from tests.scenarios.notation import NotationError, Scenario, parse_file
+from streams.scenarios.folding import fold
+from streams.scenarios.notation import NotationError, Scenario, parse_file
 
 FOLDER = Path(__file__).parent
 

@@ -13,8 +13,8 @@ from detectors.engine import Engine
 from detectors.events import Fault
 from streams.codec import decode, encode
 from streams.live.names import SOURCES
-from tests.scenarios.folding import SHIPPED, Folding, _apply
-from tests.scenarios.notation import Record, parse_file
+from streams.scenarios.folding import SHIPPED, Folding, _apply
+from streams.scenarios.notation import Record, parse_file
 
 WEEK = Path(__file__).parents[1] / "golden" / "misuse_week.txt"
 

@@ -20,7 +20,7 @@ from streams.live.log import Entry, Stored
 from streams.live.names import JOURNAL, ORDER_HEADER, SOURCES
 from streams.live.pause_guard import PausedTooLong
 from streams.live_settings import DetectSettings, IntakeSettings, KafkaSettings, LiveSettings
-from tests.scenarios.folding import SHIPPED
+from streams.scenarios.folding import SHIPPED
 from tests.simulation.broker import Group, Partitions
 from tests.simulation.checkers import Checkers, Violation
 from tests.simulation.faults import Plan, Weather, plan_of

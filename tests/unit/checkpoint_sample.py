@@ -10,7 +10,7 @@ import msgspec
 from detectors.events import AccountTransaction, Event, LoanDisbursement
 from streams.live.fold import BookFold, Said
 from streams.live.journal import Page, Record, Span
-from tests.scenarios.folding import SHIPPED
+from streams.scenarios.folding import SHIPPED
 
 GENERATION = "0.1-abc"
 START = datetime(2026, 1, 5, tzinfo=UTC)

@@ -7,10 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from detectors.alert import alert_id, evidence_digest, rfc3339
+from detectors.alert import alert_id, evidence_digest
 from detectors.alert_record import Alert
-from tests.scenarios.folding import SHIPPED, Folding, fold
-from tests.scenarios.notation import parse_file
+from detectors.instants import rfc3339
+from streams.scenarios.folding import SHIPPED, Folding, fold
+from streams.scenarios.notation import parse_file
 
 BUY = "loan L1 to alice 100,000.00\n10:00 alice -> mule 90,000.00\n10:30 mule -> broker 60,000.00\n"
 

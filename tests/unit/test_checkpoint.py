@@ -30,7 +30,7 @@ from streams.live.checkpoint import (
 from streams.live.child import Child
 from streams.live.fold import BookFold
 from streams.live.state_lock import StateLock
-from tests.scenarios.folding import SHIPPED
+from streams.scenarios.folding import SHIPPED
 from tests.unit.checkpoint_sample import GENERATION, fold_on, new_fold, payment
 
 DEADLINE_SECONDS = 30.0

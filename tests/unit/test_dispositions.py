@@ -11,7 +11,7 @@ import pytest
 from detectors.engine import Engine, Outputs
 from detectors.events import AccountTransaction, Disposition, LoanDisbursement
 from streams.codec import decode
-from tests.scenarios.folding import SHIPPED
+from streams.scenarios.folding import SHIPPED
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 

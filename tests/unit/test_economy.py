@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from detectors.alert_record import Alert
-from tests.scenarios.folding import Folding, fold
-from tests.scenarios.notation import parse_file
+from streams.scenarios.folding import Folding, fold
+from streams.scenarios.notation import parse_file
 
 MULE = "account m{0} seen before\nloan L{0} to a{0} 1,000.00\n10:00 a{0} -> m{0} 900.00\n11:00 m{0} -> x{0} 900.00\n"
 

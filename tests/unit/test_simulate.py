@@ -19,7 +19,7 @@ from streams.simulate import writer
 from streams.simulate.kinds import GOODS
 from streams.simulate.ledger import OUR_BANK, Account, Ledger
 from streams.simulate.plot import Label
-from streams.simulate.world import STYLES, simulate
+from streams.simulate.world import PACK, STYLES, simulate
 from streams.simulate.writer import TOPICS
 
 LOANS, DAYS, SEED = 500, 45, 7
@@ -310,3 +310,20 @@ def test_accounts_that_serve_misuse_live_an_ordinary_life_too(town: Folder) -> N
     helpers = [flags for account, flags in acts.items() if any(flags) and account not in borrowers]
     assert len(helpers) > 10
     assert sum(len(flags) > 2 * sum(flags) for flags in helpers) > 0.8 * len(helpers)
+
+
+@pytest.mark.parametrize("style", PACK)
+def test_each_style_of_the_innocent_pack_comes_to_pass(style: str, tmp_path: Path) -> None:
+    folder = read_folder(tmp_path, simulate(tmp_path, loans=12, days=70, seed=5, styles=[style], innocent_pack=False))
+    assert {label.style for label in folder.labels} == {style}
+    assert len(folder.labels) >= 7
+    for label in folder.labels:
+        assert label.misused == (PACK[style].typology is not None) == (label.misused_minor > 0)
+        assert label.misused_first_week_minor <= label.misused_minor
+
+
+def test_half_of_the_innocent_pack_are_look_alikes_and_none_is_misused(tmp_path: Path) -> None:
+    folder = read_folder(tmp_path, simulate(tmp_path, loans=120, days=40, seed=3, misuse_share=0.0, innocent_pack=True))
+    assert {label.style for label in folder.labels} >= {name for name, style in PACK.items() if style.typology is None}
+    assert not any(label.misused for label in folder.labels)
+    assert 45 <= len(folder.labels) <= 60

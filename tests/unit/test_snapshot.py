@@ -12,7 +12,7 @@ import pytest
 
 from detectors import snapshot
 from detectors.lots import GHOST, OWN, Lot, Origin, Trail, Transfer
-from tests.scenarios.folding import SHIPPED
+from streams.scenarios.folding import SHIPPED
 
 
 def back(value: object) -> object:

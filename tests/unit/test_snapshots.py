@@ -12,7 +12,7 @@ from streams.live.checkpoint import CheckpointFile, DamagedState
 from streams.live.fold import BookFold
 from streams.live.publishing import Publisher
 from streams.live.snapshots import Snapshot, SnapshotFailed, fetch_newer, newest, publish
-from tests.scenarios.folding import SHIPPED
+from streams.scenarios.folding import SHIPPED
 from tests.unit.checkpoint_sample import GENERATION, fold_on, new_fold
 
 

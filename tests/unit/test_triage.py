@@ -9,7 +9,7 @@ import msgspec
 from detectors.engine import Engine
 from detectors.events import AccountTransaction
 from detectors.learners.score import PaymentScore
-from tests.scenarios.folding import SHIPPED
+from streams.scenarios.folding import SHIPPED
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 

@@ -8,8 +8,8 @@ import pytest
 
 from detectors.alert_record import Alert
 from detectors.verdict import CHAIN_HOURS_MAX
-from tests.scenarios.folding import fold
-from tests.scenarios.notation import parse_file
+from streams.scenarios.folding import fold
+from streams.scenarios.notation import parse_file
 
 
 def last_alert(tmp_path: Path, text: str, code: str = "T01") -> Alert | None:

@@ -24,7 +24,6 @@ from streams.files.inputs import InputError, find_topic_files
 from streams.files.readers import open_sources
 from streams.files.rejects import Reject
 from streams.files.replay import Tally, fold
-from streams.settings import Settings
 
 FLOWS, SOURCES, TERMINALS = "flows.csv", "sources.txt", "terminals.txt"
 
@@ -60,15 +59,15 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
-def evaluate(directory: Path, *, settings: Settings) -> Coverage:
+def evaluate(directory: Path, *, configuration: Configuration) -> Coverage:
     """Measure one folder.
 
     Raises:
         InputError: the folder is none that can be evaluated, or lacks a file.
     """
-    if not (directory / FLOWS).is_file():
-        raise InputError(f"{directory}: holds no {FLOWS}. Name a folder with {FLOWS}, {SOURCES} and {TERMINALS}.")
-    configuration = settings.engine
+    for name in (FLOWS, SOURCES, TERMINALS):
+        if not (directory / name).is_file():
+            raise InputError(f"{directory}: holds no {name}. Name a folder with {FLOWS}, {SOURCES} and {TERMINALS}.")
     if configuration.trace == TraceLimits():
         configuration = msgspec.structs.replace(configuration, trace=VALUED_FLOWS)
     started = time.perf_counter()

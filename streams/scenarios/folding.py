@@ -17,8 +17,8 @@ from detectors.events import Event, Fault
 from detectors.money import format_money
 from detectors.typologies import TYPOLOGIES
 from streams.codec import decode, encode
+from streams.scenarios.notation import Expectation, Record, Scenario, amount_minor, in_utc, split_time
 from streams.settings import load_settings
-from tests.scenarios.notation import Expectation, Record, Scenario, amount_minor, in_utc, split_time
 
 SHIPPED = load_settings().engine
 CODES = {make.name: make.code for make in TYPOLOGIES} | {make.code: make.code for make in TYPOLOGIES}
@@ -27,12 +27,12 @@ _CODE = "(?P<code>[A-Z][A-Z0-9_]+)"
 _MONEY = r"-?[\d.,]*\d"
 
 
-def configuration_of(scenario: Scenario) -> Configuration:
-    """The shipped configuration with the scenario's settings."""
+def configuration_of(scenario: Scenario, basis: Configuration = SHIPPED) -> Configuration:
+    """A configuration, the shipped one if none is given, with the scenario's settings."""
     changes = {
-        section: msgspec.structs.replace(getattr(SHIPPED, section), **values) for section, values in scenario.settings.items()
+        section: msgspec.structs.replace(getattr(basis, section), **values) for section, values in scenario.settings.items()
     }
-    return msgspec.structs.replace(SHIPPED, **changes)
+    return msgspec.structs.replace(basis, **changes)
 
 
 def event_of(record: Record) -> Event | Fault:
@@ -43,6 +43,10 @@ def event_of(record: Record) -> Event | Fault:
 def events_of(scenario: Scenario) -> list[Event]:
     """The sound events of a scenario in the order of arrival."""
     return [event for record in scenario.records if not isinstance(event := event_of(record), Fault)]
+
+
+class ScenarioFails(AssertionError):
+    """What a scenario expects does not hold; the message starts with ``file:line:``."""
 
 
 @dataclass
@@ -58,7 +62,7 @@ class Folding:
 
     def latest(self, code: str, loan: str) -> Alert | None:
         """The newest revision of an alert."""
-        return next((a for a in reversed(self.alerts) if a.typology == code and a.subject.loan_id == loan), None)
+        return next((a for a in reversed(self.alerts) if a.typology == code and named_by(a) == loan), None)
 
     def newest(self) -> Iterator[Alert]:
         """The newest revision of every alert."""
@@ -69,9 +73,14 @@ class Folding:
         return [alert for alert in self.newest() if alert.status == "OPEN"]
 
 
-def fold(scenario: Scenario) -> Folding:
-    """Fold a scenario and check it; AssertionError names file and line of what does not hold."""
-    folding = Folding(scenario, Engine(configuration_of(scenario)))
+def named_by(alert: Alert) -> str | None:
+    """What an expectation names an alert by: its loan, or the account of a group."""
+    return alert.subject.loan_id if alert.subject.kind == "LOAN" else alert.subject.account_id
+
+
+def fold(scenario: Scenario, basis: Configuration = SHIPPED) -> Folding:
+    """Fold a scenario and check it; :class:`ScenarioFails` names file and line of what does not hold."""
+    folding = Folding(scenario, Engine(configuration_of(scenario, basis)))
     for step in scenario.steps:
         if isinstance(step, Record):
             _settled(folding)
@@ -84,7 +93,8 @@ def fold(scenario: Scenario) -> Folding:
 
 def _settled(folding: Folding) -> None:
     place = f"{folding.scenario.path}:{folding.rejected_line}"
-    assert folding.rejected is None, f"{place}: rejected, and no expectation says so: {folding.rejected}"
+    if folding.rejected is not None:
+        raise ScenarioFails(f"{place}: rejected, and no expectation says so: {folding.rejected}")
 
 
 def _apply(folding: Folding, record: Record) -> None:
@@ -92,7 +102,7 @@ def _apply(folding: Folding, record: Record) -> None:
     if isinstance(event, Fault):
         outputs = Outputs("rejected", event)
     else:
-        if isinstance(event, msgspec.Struct) and record.topic == "dispositions":
+        if record.topic == "dispositions":
             event = _named_alert(folding, event)
         outputs = folding.engine.apply(event)
     folding.rejected, folding.rejected_line = outputs.fault, record.line
@@ -121,9 +131,9 @@ def _check(folding: Folding, step: Expectation) -> None:
             problem = check(folding, found, step)
             if problem:
                 said = "; ".join(f"{a.typology} {a.status} on {a.subject.loan_id}" for a in folding.newest()) or "no alerts"
-                raise AssertionError(f"{place}\n  but {problem} ({said})")
+                raise ScenarioFails(f"{place}\n  but {problem} ({said})")
             return
-    raise AssertionError(f"{place}\n  is no expectation that the notation knows")
+    raise ScenarioFails(f"{place}\n  is no expectation that the notation knows")
 
 
 # --- the expectations; each returns what is wrong, or "" ----------------------------------------------------------------
@@ -133,10 +143,11 @@ Check = Callable[[Folding, "re.Match[str]", Expectation], str]
 
 def _alert(folding: Folding, found: re.Match[str]) -> Alert:
     code = CODES.get(found["code"])
-    assert code is not None, f"{folding.scenario.path}: {found['code']!r} is no typology"
+    if code is None:
+        raise ScenarioFails(f"{folding.scenario.path}: {found['code']!r} is no typology")
     alert = folding.latest(code, found["loan"])
     if alert is None:
-        raise AssertionError(f"{folding.scenario.path}: no alert {code} was ever raised on {found['loan']}")
+        raise ScenarioFails(f"{folding.scenario.path}: no alert {code} was ever raised on {found['loan']}")
     return alert
 
 
@@ -158,8 +169,34 @@ def _check_open(folding: Folding, found: re.Match[str], step: Expectation) -> st
 
 
 def _check_none(folding: Folding, found: re.Match[str], step: Expectation) -> str:
-    there = [a for a in folding.alerts if not found["loan"] or a.subject.loan_id == found["loan"]]
+    there = [a for a in folding.alerts if not found["loan"] or found["loan"] in (named_by(a), *_members(a))]
     return f"there is {there[0].typology}: {there[0].sentence_en}" if there else ""
+
+
+def _members(alert: Alert) -> tuple[str, ...]:
+    return tuple(member.loan_id for member in alert.subject.members)
+
+
+def _check_only(folding: Folding, found: re.Match[str], step: Expectation) -> str:
+    wanted = {CODES.get(name, name) for name in found["codes"].split()}
+    there = {alert.typology for alert in folding.open()}
+    return "" if there == wanted else f"open are {', '.join(sorted(there)) or 'none'}"
+
+
+def _check_member(folding: Folding, found: re.Match[str], step: Expectation) -> str:
+    members = _members(_alert(folding, found))
+    return "" if set(found["members"].split()) == set(members) else f"its members are {', '.join(members)}"
+
+
+def _check_measure(folding: Folding, found: re.Match[str], step: Expectation) -> str:
+    observed = {measure.name: measure.observed for measure in _alert(folding, found).measures}
+    value = observed.get(found["name"])
+    return "" if value == float(found["value"]) else f"measured are {observed}"
+
+
+def _check_reasons(folding: Folding, found: re.Match[str], step: Expectation) -> str:
+    risk = next(risk for risk in folding.engine.loan_risks() if risk.loan_id == found["loan"])
+    return "" if set(found["codes"].split()) == set(risk.reasons) else f"its reasons are {risk.reasons}"
 
 
 def _check_not(folding: Folding, found: re.Match[str], step: Expectation) -> str:
@@ -214,6 +251,11 @@ def _check_look_alike(folding: Folding, found: re.Match[str], step: Expectation)
         return f"tested were {sorted(tested)}"
     wanted = found["detail"]
     return f"its detail is {tested[key]!r}" if wanted and wanted not in tested[key] else ""
+
+
+def _check_routing(folding: Folding, found: re.Match[str], step: Expectation) -> str:
+    routing = _alert(folding, found).routing
+    return "" if routing == found["routing"] else f"its routing is {routing}"
 
 
 def _check_rests(folding: Folding, found: re.Match[str], step: Expectation) -> str:
@@ -294,9 +336,14 @@ CHECKS: dict[str, Check] = {
     rf"withdrawn {_ON}": _check_withdrawn,
     rf"revision (?P<number>\d+) of {_ON}": _check_revision,
     r"nothing on (?P<who>\S+)": _check_nothing,
+    r"only (?P<codes>[A-Z0-9_]+(?: [A-Z0-9_]+)*)": _check_only,
+    rf"members (?P<members>\S+(?: \S+)*) in {_ON}": _check_member,
+    rf"measure (?P<name>\w+) (?P<value>-?[\d.]+) in {_ON}": _check_measure,
+    r"reasons (?P<codes>T\d\d(?: T\d\d)*) of (?P<loan>\S+)": _check_reasons,
     rf"{_CODE} (?P<figures>(?:(?:certain|attributed|possible|fifo) {_MONEY} ?)+)of (?P<loan>\S+)": _check_figures,
     rf'look-alike (?P<name>\w+) (?P<result>EXCLUDED|NOT_EXCLUDED|NOT_TESTABLE)(?: in {_ON})?(?: saying "(?P<detail>.*)")?':
         _check_look_alike,
+    rf"routing (?P<routing>NORMAL|RESTRICTED) of {_ON}": _check_routing,
     rf'"(?P<words>.*)" under the bounds of {_ON}': _check_rests,
     rf'"(?P<words>.*)" in the sentence of {_ON}': _check_sentence,
     r"rule set (?P<rules>\S+) on (?P<loan>\S+)": _check_rule_set,
