@@ -19,6 +19,7 @@ cdef class Profiles:
     cpdef object open(self, long number, double days)
     @cython.locals(size=cython.long)
     cpdef object grow(self, long slot)
+    cdef long slot(self, long number) noexcept
     @cython.locals(k=cython.double, i=cython.long, f=cython.double)
     cpdef double fade(self, double days, double horizon) noexcept
     @cython.locals(i=cython.long)
@@ -26,7 +27,7 @@ cdef class Profiles:
     @cython.locals(i=cython.long, new=cython.long, count=cython.double, to=cython.long)
     cdef long note(self, long base, long peer, double days, double amount) noexcept
     @cython.locals(since=cython.double, horizon=cython.double, left=cython.double, k=cython.long)
-    cdef void flow(self, long at, long counts, long last, double amount, double days) noexcept
+    cdef void flow(self, long at, long counts, long sums, long last, double amount, double days) noexcept
     @cython.locals(n=cython.double)
     cdef void usual(self, long at, long count, long mean, double amount) noexcept
     @cython.locals(u=cython.long, v=cython.long, b=cython.long)

@@ -19,16 +19,18 @@ from array import array
 
 PEERS = 12
 PEER = 4
-SCALARS = 44
+SCALARS = 48
 IN0 = SCALARS
 OUT0 = SCALARS + PEERS * PEER
 WIDTH = SCALARS + 2 * PEERS * PEER
-NUMBER, FIRST, IN_T, OUT_T, X_IN_T, X_OUT_T = 0, 1, 2, 3, 4, 5
-IN_N, IN_S, OUT_N, OUT_S = 6, 9, 12, 15
-X_IN_N, X_IN_S, X_OUT_N, X_OUT_S = 18, 19, 20, 21
-COUNT_IN, COUNT_OUT, NEW_IN, NEW_OUT, MEAN_IN, MEAN_OUT = 22, 23, 24, 25, 26, 27
-X_COUNT_IN, X_COUNT_OUT, X_MEAN_IN, X_MEAN_OUT = 28, 29, 30, 31
-BAD_OUT, BAD_IN, GOOD, BAD_T, CURRENCY = 32, 33, 34, 35, 36
+# What is asked of a counterparty stands in the first 64 bytes of its row: one fetch from memory.
+NUMBER, IN_T, OUT_T = 0, 1, 2
+IN_N, OUT_N = 3, 6
+BAD_OUT, BAD_IN, BAD_T, GOOD, FIRST, CURRENCY = 9, 10, 11, 12, 13, 14
+IN_S, OUT_S = 16, 19
+X_IN_T, X_OUT_T, X_IN_N, X_IN_S, X_OUT_N, X_OUT_S = 22, 23, 24, 25, 26, 27
+COUNT_IN, COUNT_OUT, NEW_IN, NEW_OUT, MEAN_IN, MEAN_OUT = 28, 29, 30, 31, 32, 33
+X_COUNT_IN, X_COUNT_OUT, X_MEAN_IN, X_MEAN_OUT = 34, 35, 36, 37
 FAR = 1000.0
 AGE = 30.0
 NEAR = 5.0
@@ -116,6 +118,10 @@ class Profiles:
         self.rows = store
         self.size = size
 
+    def slot(self, number: int) -> int:
+        """The row of an account; most numbers are rows, and a division is slow."""
+        return number if number < self.size_max else number % self.size_max
+
     def number(self, row: int) -> int:
         """The account whose row this is."""
         return int(self.store[row * WIDTH + NUMBER])
@@ -175,14 +181,14 @@ class Profiles:
         self.rows[base + 3] = count + 1.0
         return new
 
-    def flow(self, at: int, counts: int, last: int, amount: float, days: float) -> None:
+    def flow(self, at: int, counts: int, sums: int, last: int, amount: float, days: float) -> None:
         """Fade three counts and the three sums behind them, and add a payment."""
         since = days - self.rows[at + last]
         for k in range(3):
             horizon = 1.0 if k == 0 else (7.0 if k == 1 else 30.0)
             left = self.fade(since, horizon)
             self.rows[at + counts + k] = self.rows[at + counts + k] * left + 1.0
-            self.rows[at + counts + 3 + k] = self.rows[at + counts + 3 + k] * left + amount
+            self.rows[at + sums + k] = self.rows[at + sums + k] * left + amount
         if since > 0.0:
             self.rows[at + last] = days
 
@@ -196,12 +202,12 @@ class Profiles:
 
     def pay(self, payer: int, payee: int, amount: float, days: float, currency: int) -> None:
         """Both profiles learn of a payment from account to account."""
-        u = (payer % self.size_max) * WIDTH
-        v = (payee % self.size_max) * WIDTH
-        self.flow(u, OUT_N, OUT_T, amount, days)
+        u = self.slot(payer) * WIDTH
+        v = self.slot(payee) * WIDTH
+        self.flow(u, OUT_N, OUT_S, OUT_T, amount, days)
         self.usual(u, COUNT_OUT, MEAN_OUT, amount)
         self.rows[u + NEW_OUT] = self.rows[u + NEW_OUT] + self.note(u + OUT0, payee, days, amount)
-        self.flow(v, IN_N, IN_T, amount, days)
+        self.flow(v, IN_N, IN_S, IN_T, amount, days)
         self.usual(v, COUNT_IN, MEAN_IN, amount)
         self.rows[v + NEW_IN] = self.rows[v + NEW_IN] + self.note(v + IN0, payer, days, amount)
         self.rows[u + CURRENCY] = currency
@@ -212,7 +218,7 @@ class Profiles:
 
     def outside(self, number: int, amount: float, days: float, is_in: bool) -> None:
         """A profile learns of a payment from or to nobody in particular: cash, shops without an account, the outside."""
-        at = (number % self.size_max) * WIDTH
+        at = self.slot(number) * WIDTH
         last = X_IN_T if is_in else X_OUT_T
         count = X_IN_N if is_in else X_OUT_N
         left = self.fade(days - self.rows[at + last], 30.0)
@@ -227,8 +233,8 @@ class Profiles:
 
     def confirm(self, payer: int, payee: int, currency: int, is_bad: bool, days: float) -> None:
         """Both profiles learn the outcome of a payment made ``days`` after the first; forgotten accounts learn nothing."""
-        u = (payer % self.size_max) * WIDTH
-        v = (payee % self.size_max) * WIDTH
+        u = self.slot(payer) * WIDTH
+        v = self.slot(payee) * WIDTH
         self.wide[BINS + 2 * KINDS + currency] = self.wide[BINS + 2 * KINDS + currency] + 1.0
         if is_bad:
             self.wide[BINS + KINDS + currency] = self.wide[BINS + KINDS + currency] + 1.0
@@ -255,8 +261,8 @@ class Profiles:
             kind: 0 a transfer, 1 a purchase, 2 cash.
             balance: of the payer before it; negative: not known.
         """
-        u = (payer % self.size_max) * WIDTH
-        v = (payee % self.size_max) * WIDTH
+        u = self.slot(payer) * WIDTH
+        v = self.slot(payee) * WIDTH
         j = self.terms(v, amount, kind, currency, balance)
         j = self.habits(u, amount, days, j)
         j = self.habits(v, amount, days, j)
@@ -401,7 +407,7 @@ class Profiles:
             if self.rows[b] < 0.0 or days - self.rows[b + 1] > 30.0:
                 break
             peer = int(self.rows[b])
-            q = (peer % self.size_max) * WIDTH
+            q = self.slot(peer) * WIDTH
             if self.rows[q + NUMBER] != peer:
                 continue
             count += 1.0
@@ -471,7 +477,7 @@ class Profiles:
             if self.rows[b] < 0.0 or days - self.rows[b + 1] > WIDE:
                 break
             other = int(self.rows[b])
-            q = (other % self.size_max) * WIDTH
+            q = self.slot(other) * WIDTH
             if other == payee or self.rows[q + NUMBER] != other:
                 continue
             for k in range(PEERS):
@@ -501,7 +507,7 @@ class Profiles:
             if self.rows[b] < 0.0 or days - self.rows[b + 1] > WIDE:
                 break
             other = int(self.rows[b])
-            q = (other % self.size_max) * WIDTH
+            q = self.slot(other) * WIDTH
             if other == payer or self.rows[q + NUMBER] != other:
                 continue
             if self.is_recent(u + IN0, other, days):
@@ -517,7 +523,7 @@ class Profiles:
             if self.rows[b] < 0.0 or days - self.rows[b + 1] > WIDE:
                 break
             other = int(self.rows[b])
-            q = (other % self.size_max) * WIDTH
+            q = self.slot(other) * WIDTH
             if self.rows[q + NUMBER] != other:
                 continue
             for k in range(PEERS):
@@ -525,7 +531,7 @@ class Profiles:
                 if self.rows[c] < 0.0 or days - self.rows[c + 1] > WIDE:
                     break
                 far = int(self.rows[c])
-                w = (far % self.size_max) * WIDTH
+                w = self.slot(far) * WIDTH
                 if far == payee or (self.rows[w + NUMBER] == far and self.is_recent(w + IN0, payee, days)):
                     cycle += 1.0
         self.x[j] = common

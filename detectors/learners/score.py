@@ -16,7 +16,7 @@ class Contribution(Struct, frozen=True):
     weight: float
 
 
-class PaymentScore(Struct, frozen=True):
+class PaymentScore(Struct, frozen=True, gc=False):
     """How suspicious a payment from account to account is, from 0 to 1; a rank within its day more than a probability."""
 
     txn_id: str

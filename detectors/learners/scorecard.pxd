@@ -8,9 +8,13 @@ cdef long _COMMON, _SPENDS, _PAYEE_SPENDS, _AGE, _PAYEE_AGE, _PAIR, _KIND, _OVER
 cdef class Scorecard:
     cdef public object terms_store, weights_store
     cdef double[::1] terms, weights
+    cdef float[::1] last
     cdef public long number
     cdef public double bias, spends, seen
 
+    cpdef object bind(self, float[::1] last)
+    cpdef double ask_last(self)
+    cpdef object see_last(self)
     @cython.locals(total=cython.double, i=cython.long)
     cpdef double ask(self, float[::1] x)
     @cython.locals(mean=cython.double)

@@ -56,6 +56,19 @@ class Scorecard:
         self.bias = BIAS
         self.spends = 0.0
         self.seen = 0.0
+        self.last = array("f", bytes(4 * len(NAMES)))
+
+    def bind(self, last: array[float]) -> None:
+        """Where the vector of the payment at hand stands."""
+        self.last = last
+
+    def ask_last(self) -> float:
+        """Log-odds of the payment at hand."""
+        return self.ask(self.last)
+
+    def see_last(self) -> None:
+        """Learn what is average from the payment at hand."""
+        self.see(self.last)
 
     def ask(self, x: array[float]) -> float:
         """Log-odds of a vector of features; leaves the terms in ``terms``."""

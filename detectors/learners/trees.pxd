@@ -4,12 +4,14 @@ cimport cython
 
 cdef class Trees:
     cdef public long trees_max, depth, inner, leaves, count
-    cdef public object feature_store, threshold_store, value_store, cover_store, x_store
+    cdef public object feature_store, threshold_store, value_store, cover_store
     cdef int[::1] feature
     cdef float[::1] threshold
     cdef double[::1] value
-    cdef float[::1] x
+    cdef float[::1] x, last
 
+    cpdef object bind(self, float[::1] last)
+    cpdef double ask_last(self)
     @cython.locals(total=cython.double, tree=cython.long)
     cpdef double ask(self, float[::1] vector)
     cpdef double ask_one(self, long tree, float[::1] vector)

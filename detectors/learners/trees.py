@@ -31,8 +31,8 @@ class Trees:
         self.value_store = array("d", bytes(8 * trees_max * self.leaves))
         self.value = self.value_store
         self.cover_store = array("d", bytes(8 * trees_max * self.leaves))  # what each leaf had met when the tree was grown
-        self.x_store = array("f", bytes(4 * features))
-        self.x = self.x_store
+        self.x = array("f", bytes(4 * features))
+        self.last = self.x
 
     def stores(self) -> list[array[Any]]:
         """All that a tree is made of."""
@@ -44,6 +44,14 @@ class Trees:
             size = len(store) // self.trees_max
             store[: len(store) - size] = store[size:]
         self.count -= 1
+
+    def bind(self, last: array[float]) -> None:
+        """Where the vector of the payment at hand stands."""
+        self.last = last
+
+    def ask_last(self) -> float:
+        """What all trees say of the payment at hand."""
+        return self.ask(self.last)
 
     def ask(self, vector: array[float]) -> float:
         """What all trees say of a vector, in log-odds."""

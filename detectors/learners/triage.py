@@ -13,7 +13,7 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping
 from math import exp
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import Struct
 
@@ -50,8 +50,8 @@ class LearningLimits(Struct, frozen=True, forbid_unknown_fields=True):
     seed: int = 1  # of what is drawn when a tree is grown
 
 
-class Waiting(NamedTuple):
-    """A scored payment whose outcome may come."""
+class Waiting(Struct, frozen=True, gc=False):
+    """A scored payment whose outcome may come; ``payer`` and ``payee`` are numbers of profiles."""
 
     since_ms: int
     payer: int
@@ -71,6 +71,9 @@ class Triage:
             len(NAMES), trees_max=limits.trees_max, depth=limits.depth, bad_max=limits.bad_max, good_max=limits.good_max,
             step=limits.step, shrink=limits.shrink, seed=limits.seed,
         )  # fmt: skip
+        self.trees = self.forest.trees
+        self.scorecard.bind(self.profiles.out)
+        self.trees.bind(self.profiles.out)
         self.zero_ms: int | None = None  # the first payment's time
         self.numbers: dict[str, int] = {}  # of accounts, in the order in which they were met
         self.names: list[str] = []  # by row
@@ -86,27 +89,39 @@ class Triage:
 
     def see(self, transfer: Transfer, payer: Account, payee: Account) -> PaymentScore | None:
         """Score a payment from account to account, then let its accounts' profiles know of it; None: not one."""
+        at_ms = transfer.event_time_ms
         if self.zero_ms is None:
-            self.zero_ms = transfer.event_time_ms
-        days = (transfer.event_time_ms - self.zero_ms) / DAY_MS
+            self.zero_ms = at_ms
+        days = (at_ms - self.zero_ms) / DAY_MS
         if payer.is_sink or payee.is_sink:
-            if not payer.is_sink:
-                self.profiles.outside(self._number(payer.account_id, days), transfer.amount_minor, days, False)
-            elif not payee.is_sink:
-                self.profiles.outside(self._number(payee.account_id, days), transfer.amount_minor, days, True)
+            self._see_outside(transfer, payer, payee, days)
             return None
-        u, v = self._number(payer.account_id, days), self._number(payee.account_id, days)
+        numbers = self.numbers
+        u = numbers.get(payer.account_id)
+        if u is None:
+            u = self._meet(payer.account_id, days)
+        v = numbers.get(payee.account_id)
+        if v is None:
+            v = self._meet(payee.account_id, days)
         currency = self.currencies.get(transfer.currency)
         if currency is None:
             currency = self.currencies[transfer.currency] = min(len(self.currencies), CURRENCIES_MAX)
-        balance = float(payer.balance_minor) if payer.balance_known else -1.0
-        profiles = self.profiles
-        profiles.features(u, v, transfer.amount_minor, days, _KINDS.get(transfer.use, 0), currency, balance)
-        odds = self.scorecard.ask(profiles.out) + self.forest.trees.ask(profiles.out)
-        score = self._keep(transfer, Waiting(transfer.event_time_ms, u, v, currency, profiles.vector()), odds)
-        self.scorecard.see(profiles.out)
-        profiles.pay(u, v, transfer.amount_minor, days, currency)
-        return score
+        profiles, amount = self.profiles, transfer.amount_minor
+        balance = payer.balance_minor if payer.balance_known else -1
+        profiles.features(u, v, amount, days, _KINDS.get(transfer.use, 0), currency, balance)
+        odds = self.scorecard.ask_last() + self.trees.ask_last()
+        vector = profiles.vector()
+        self.scorecard.see_last()
+        profiles.pay(u, v, amount, days, currency)
+        self._await(transfer.txn_id, Waiting(at_ms, u, v, currency, vector))
+        return PaymentScore(transfer.txn_id, at_ms, transfer.payer, transfer.payee, amount, _squash(odds), vector)
+
+    def _see_outside(self, transfer: Transfer, payer: Account, payee: Account, days: float) -> None:
+        """A payment from or to nobody in particular."""
+        if not payer.is_sink:
+            self.profiles.outside(self._number(payer.account_id, days), transfer.amount_minor, days, False)
+        elif not payee.is_sink:
+            self.profiles.outside(self._number(payee.account_id, days), transfer.amount_minor, days, True)
 
     def _number(self, account_id: str, days: float) -> int:
         number = self.numbers.get(account_id)
@@ -129,9 +144,9 @@ class Triage:
         self.profiles.open(number, days)
         return number
 
-    def _keep(self, transfer: Transfer, waiting: Waiting, odds: float) -> PaymentScore:
-        """The score; its features wait for the outcome, and some of them say what is usual."""
-        self.waiting[transfer.txn_id] = waiting
+    def _await(self, txn_id: str, waiting: Waiting) -> None:
+        """The features wait for the outcome, and some of them say what is usual."""
+        self.waiting[txn_id] = waiting
         if len(self.waiting) * 2 >= self.limits.waiting_max:
             self.counts["scored_payments_forgotten"] += len(self.waiting_before)
             self.waiting_before, self.waiting = self.waiting, {}
@@ -139,10 +154,6 @@ class Triage:
             self.usual.append(waiting.vector)
             del self.usual[:-USUAL_MAX]
         self.scored += 1
-        return PaymentScore(
-            transfer.txn_id, transfer.event_time_ms, transfer.payer, transfer.payee, transfer.amount_minor, _squash(odds),
-            waiting.vector,
-        )  # fmt: skip
 
     # --- learning ---------------------------------------------------------------------------------------------------
 
@@ -224,10 +235,7 @@ class Triage:
             "zero_ms": self.zero_ms,
             "met": self.met,
             "currencies": dict(self.currencies),
-            "waiting": [
-                [[txn_id, *each[:-1], text_of(each.vector)] for txn_id, each in half.items()]
-                for half in (self.waiting_before, self.waiting)
-            ],
+            "waiting": [[_row(txn_id, each) for txn_id, each in half.items()] for half in (self.waiting_before, self.waiting)],
             "usual": [text_of(vector) for vector in self.usual],
             "counts": dict(self.counts),
             "scored": self.scored,
@@ -246,9 +254,7 @@ class Triage:
         self.forest.restore(data["forest"])
         self.zero_ms, self.met, self.scored = data["zero_ms"], data["met"], data["scored"]
         self.currencies = dict(data["currencies"])
-        self.waiting_before, self.waiting = (
-            {row[0]: Waiting(row[1], row[2], row[3], row[4], bytes_of(row[5])) for row in half} for half in data["waiting"]
-        )
+        self.waiting_before, self.waiting = (dict(map(_waiting, half)) for half in data["waiting"])
         self.usual = [bytes_of(text) for text in data["usual"]]
         self.counts = Counter(data["counts"])
 
@@ -256,6 +262,14 @@ class Triage:
 def _numbers_of(profiles_max: int) -> int:
     """How many numbers there are: a multiple of the rows, which 32-bit floats tell apart."""
     return max(1, (1 << 24) // profiles_max) * profiles_max
+
+
+def _row(txn_id: str, waiting: Waiting) -> list[Any]:
+    return [txn_id, waiting.since_ms, waiting.payer, waiting.payee, waiting.currency, text_of(waiting.vector)]
+
+
+def _waiting(row: list[Any]) -> tuple[str, Waiting]:
+    return row[0], Waiting(row[1], row[2], row[3], row[4], bytes_of(row[5]))
 
 
 def _squash(odds: float) -> float:
