@@ -29,6 +29,8 @@ WEIGHTS = {
     "over_usual": 0.5,  # more than the payee usually receives
     "receives": 1.0,  # the payer mostly receives
     "funded": 0.5,  # what the payer has received this week covers the amount
+    "confirmed": 1.0,  # of the outcomes about one of the two, the share that was misuse: one outcome tells at once
+    "confirmed_near": 1.0,  # of those whom the two have dealt with lately, the share with a confirmed misuse
 }
 TERMS = tuple(WEIGHTS)
 
@@ -41,6 +43,10 @@ _COMMON, _SPENDS, _PAYEE_SPENDS, _AGE, _PAYEE_AGE = (
 )
 _PAIR, _KIND, _OVER, _RECEIVES, _FUNDED = (
     NAMES.index(n) for n in ("pair_count", "kind", "payee_of_usual_in", "payer_receives", "payer_in_share_7d")
+)
+_KNOWN, _PAYEE_KNOWN, _NEAR, _PAYEE_NEAR = (
+    NAMES.index(n)
+    for n in ("payer_confirmed_share", "payee_confirmed_share", "payer_payers_confirmed_share", "payee_payers_confirmed_share")
 )
 
 
@@ -106,6 +112,8 @@ class Scorecard:
         self.terms[11] = over
         self.terms[12] = x[_RECEIVES]
         self.terms[13] = x[_FUNDED]
+        self.terms[14] = x[_KNOWN] if x[_KNOWN] > x[_PAYEE_KNOWN] else x[_PAYEE_KNOWN]
+        self.terms[15] = x[_NEAR] if x[_NEAR] > x[_PAYEE_NEAR] else x[_PAYEE_NEAR]
 
     def idle(self, spends: float, age: float) -> float:
         """How much less than average an account spends; nothing where hardly anybody spends outside."""

@@ -160,7 +160,7 @@ class Triage:
     @property
     def version(self) -> str:
         """What names the model in an alert: how far it has learned is part of it."""
-        return f"{VERSION}+trees-1/{self.counts['outcomes_learned']}"
+        return f"triage-2+{VERSION}/{self.counts['outcomes_learned']}"
 
     def since_ms(self, txn_id: str) -> int | None:
         """When a scored payment that awaits its outcome was made; None when it is not (or no longer) one."""
