@@ -605,7 +605,8 @@ class Engine:
     def counters(self) -> dict[str, int]:
         """Everything that was counted, by name; forgetting included."""
         parts = (
-            self.tracer, self.parties, self.places, self.legs, self.lending, self.alert_book, self.groups, self.portfolio, self.triage,
+            self.tracer, self.parties, self.places, self.legs, self.lending, self.alert_book, self.groups, self.portfolio,
+            self.triage,
         )  # fmt: skip
         total = sum((part.counts for part in parts), self.counts)
         total.update({name: count for name, count in self.dealings.forgotten().items() if count})
