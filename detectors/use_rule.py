@@ -72,7 +72,8 @@ class UseRule(ABC, Generic[P]):
     def bridged(self, passage: Passage, context: Context) -> tuple[Finding, ...]:
         """Count a passage to somebody who funded, before the payout, what the loan must not pay for."""
         if not self._bridges(passage, context):  # what was found before may have been taken back since
-            return self._judge_all(passage.loan, context) if self._bridge_key in passage.loan.hits else ()
+            known = any(hit.payee is passage.payee for hit in passage.loan.hits.get(self._bridge_key, ()))
+            return self._judge_all(passage.loan, context) if known else ()
         hits = passage.loan.hits.setdefault(self._bridge_key, [])
         if len(hits) >= HITS_MAX or any(hit is passage for hit in hits):
             return ()
