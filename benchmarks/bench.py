@@ -4,10 +4,9 @@ Usage: ``python benchmarks/bench.py [--records N] [--accounts 10000,100000,10000
 [--json FILE]``
 
 Every size runs in a process of its own on the same seeded stream: one payment of every account first (so that all accounts
-exist), then a month of payments with heavy-tailed payees, loans among them. ``all / first 7`` is the engine with every typology over
-the engine with the first seven. Times are CPU seconds, the best of three for
-decoding (the yardstick) and one for the rest; compare ratios, not seconds. ``answer`` is a digest of what was computed, so
-that a faster wrong answer is seen.
+exist), then a month of payments with heavy-tailed payees, loans among them. ``all / first 7`` is the engine with every
+typology over the engine with the first seven. Times are CPU seconds, the best of three for decoding (the yardstick) and one
+for the rest; compare ratios, not seconds. ``answer`` is a digest of what was computed, so that a faster wrong answer is seen.
 """
 
 from __future__ import annotations
@@ -98,7 +97,8 @@ def measure(records: int, accounts: int, seed: int, borrowing_share: float) -> d
         replay_s = time.process_time() - started
     return {
         "accounts": accounts, "records": records, "decode_us": decode_s / records * 1e6, "tracing_x": tracing_s / decode_s,
-        "engine_x": engine_s / decode_s, "all_over_seven": engine_s / seven_s, "replay_x": replay_s / decode_s, "replay_records_per_second": records / replay_s,
+        "engine_x": engine_s / decode_s, "all_over_seven": engine_s / seven_s,
+        "replay_x": replay_s / decode_s, "replay_records_per_second": records / replay_s,
         "bytes_per_account": bytes_per_account, "alerts": sum(summary.alerts.values()),
         "answer": hashlib.sha256(f"{traced} {alerts} {summary.alerts_sha256}".encode()).hexdigest()[:12],
     }  # fmt: skip
@@ -213,7 +213,8 @@ def _print(results: list[dict[str, float | int | str]]) -> None:
         table.add_column(column, justify="right")
     for row in results:
         table.add_row(
-            f"{row['accounts']:,}", f"{row['decode_us']:.2f}", f"{row['tracing_x']:.1f}", f"{row['engine_x']:.1f}", f"{row['all_over_seven']:.2f}",
+            f"{row['accounts']:,}", f"{row['decode_us']:.2f}", f"{row['tracing_x']:.1f}", f"{row['engine_x']:.1f}", 
+            f"{row['all_over_seven']:.2f}",
             f"{row['replay_x']:.1f}", f"{row['replay_records_per_second']:,.0f}", f"{row['bytes_per_account']:,}",
             f"{row['alerts']:,}", str(row["answer"]),
         )  # fmt: skip
