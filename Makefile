@@ -9,8 +9,10 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 LOCK := requirements.lock
+HOT := setup.py detectors/profile.py detectors/profile.pxd $(wildcard detectors/learners/*.pxd) \
+       detectors/learners/scorecard.py detectors/learners/trees.py
 
-.PHONY: help setup demo test broker broker-jars simulation layout lint format types schemas bench bench-live ci lock clean
+.PHONY: help setup demo test broker broker-jars simulation nightly layout lint format types schemas bench bench-live ci lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 19
@@ -18,8 +20,9 @@ help:  ## list the targets
 setup: $(READY)  ## make .venv from the lock, with fundtrail in it
 	@echo "setup: $(VENV) is ready"
 
-# A file target: the lock is installed again only when it or pyproject.toml is newer than the last time.
-$(READY): $(LOCK) pyproject.toml
+# A file target: the lock is installed again only when it, pyproject.toml or a compiled module is newer than the last time.
+# Without a C compiler the compiled twins are left out, and the Python that they are made of runs instead.
+$(READY): $(LOCK) pyproject.toml $(HOT)
 	@python="$(PYTHON)"; \
 	for candidate in $(if $(PYTHON),,python3 python3.13 python3.12 python3.11); do \
 	  if $$candidate -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \
@@ -46,6 +49,10 @@ broker: $(READY)  ## only the tests that meet a real Kafka (Java 17 and Maven, o
 
 simulation: $(READY)  ## the live path under a seeded scheduler with faults, without Kafka: SEEDS worlds from FIRST on
 	@$(PY) -m tests.simulation --seeds $(SEEDS) --from $(FIRST)
+
+nightly: $(READY)  ## what takes an hour: 500 kills on a real Kafka, 20,000 simulated worlds
+	@LIVE_KILLS=500 REQUIRE_BROKER=1 $(PY) -m pytest -q -s tests/broker/test_kills.py
+	@$(PY) -m tests.simulation --seeds 20000 --from 1000000
 
 broker-jars: $(READY)  ## fetch the real Kafka of the tests, once
 	@$(PY) -W ignore -m tests.broker.jars
