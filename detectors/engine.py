@@ -348,6 +348,8 @@ class Engine:
                     self._hear(finding, detector, outputs)
 
     def _tell_due(self, code: str, loan: Loan, event_time_ms: int, outputs: Outputs) -> None:
+        if loan.rule_set is None:
+            return  # a new loan under the id of one that was retired: the reminder was for that one
         for detector in self.detectors:
             if detector.code == code:
                 for finding in detector.due(loan, event_time_ms, self.context):
