@@ -213,12 +213,12 @@ def _print(results: list[dict[str, float | int | str]]) -> None:
         table.add_column(column, justify="right")
     for row in results:
         table.add_row(
-            f"{row['accounts']:,}", f"{row['decode_us']:.2f}", f"{row['tracing_x']:.1f}", f"{row['engine_x']:.1f}", 
+            f"{row['accounts']:,}", f"{row['decode_us']:.2f}", f"{row['tracing_x']:.1f}", f"{row['engine_x']:.1f}",
             f"{row['all_over_seven']:.2f}",
             f"{row['replay_x']:.1f}", f"{row['replay_records_per_second']:,.0f}", f"{row['bytes_per_account']:,}",
             f"{row['alerts']:,}", str(row["answer"]),
         )  # fmt: skip
-    console = Console(width=120)
+    console = Console(width=140)
     console.print(table)
     rates = [float(row["replay_records_per_second"]) for row in results]
     if len(rates) > 1:
