@@ -13,6 +13,7 @@ from detectors.alert_record import Alert
 from detectors.configuration import Configuration
 from detectors.engine import Engine
 from detectors.events import AccountTransaction, Disposition, Event, LoanDisbursement
+from detectors.learners.score import PaymentScore
 from streams.codec import encode
 from streams.scenarios.folding import SHIPPED
 
@@ -96,7 +97,9 @@ def test_without_the_evidence_it_names_a_payment_scores_lower_and_is_said_no_mor
     named = next(alert for alert in alerts if alert.revision == 1 and alert.related[0].txn_id.startswith("m"))
     handed_on = named.related[0].txn_id
     without = [event for event in STREAM if getattr(event, "txn_id", "") != f"t{handed_on[1:]}"]
-    engine, scores, said = Engine(wanting()), {}, []
+    engine = Engine(wanting())
+    scores: dict[str, PaymentScore] = {}
+    said: list[Alert] = []
     for event in without:
         outputs = engine.apply(event)
         scores |= {score.txn_id: score for score in outputs.scores}
