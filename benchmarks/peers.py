@@ -208,11 +208,12 @@ def product(directory: Path, flows: Flows, plans: list[str], say: Callable[[str]
         for plan in plans:
             run = fold(topics, configuration, plan_of(plan), flows.payments, 1, features if plan == plans[0] else None)
             found.append(_of_run(f"product, {plan}", run, flows, run.records))
-            say(f"{found[-1].name}: {found[-1].per_second:,.0f} payments/s")
+            say(told(found[-1], flows))
         same = Path(name) / "same"
         convert(kind_of(directory), _only_between_accounts(directory, Path(name) / "folder"), same)
         run = fold(same, configuration, plan_of(plans[-1]), flows.payments, 1)
         found.append(_of_run("product, same payments", run, flows, run.records))
+        say(told(found[-1], flows))
     width = max(map(len, features.values()), default=0)
     rows = [features.get(txn_id, (0.0,) * width) for txn_id in flows.payments.txn_ids]
     return found, np.array(rows, np.float64)
@@ -268,7 +269,7 @@ def compare(directory: Path, plans: list[str], skip: set[str], say: Callable[[st
             say(f"{name} is left out: {', '.join(absent)} is not installed. pip install -r benchmarks/peers-requirements.txt")
         elif name not in skip:
             ranked.append(method())
-            say(f"{name}: {ranked[-1].seconds:.0f} s")
+            say(told(ranked[-1], flows))
     return {each.name: figures(each, flows) for each in ranked}
 
 
@@ -283,6 +284,13 @@ def figures(ranked: Ranked, flows: Flows) -> dict[str, Any]:
         "recall_at_0.01": top.recall(measured.positive),
         "payments_per_second": ranked.per_second,
     }
+
+
+def told(ranked: Ranked, flows: Flows) -> str:
+    """A method's figures in a line, for whoever waits for the table."""
+    row = figures(ranked, flows)
+    speed = "" if ranked.per_second is None else f", {ranked.per_second:,.0f} payments/s"
+    return f"{ranked.name}: AP {row['average_precision']:.3f}, P@1 % {row['precision_at_0.01']:.3f}{speed}"
 
 
 def show(found: dict[str, dict[str, Any]], console: Console) -> None:
