@@ -10,7 +10,8 @@ Usage: ``python benchmarks/peers.py DIR [--first N] [--labels delayed:7,...] [--
 * **challenger**: LightGBM on the product's own features as scored, retrained every five days on labels seven days late.
 
 Every method ranks the same payments: the last fifth of those from account to account. Speeds are payments per second of
-processor time of one thread; for GFP of its features alone. *product, same payments* folds only the payments that the peers see too.
+processor time of one thread; for GFP of its features alone. *product, same payments* folds only the payments that the peers
+see too.
 Rows of equal scores are averaged over. Peers that are not installed are left out by name: see peers-requirements.txt.
 """
 
