@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct
 
 from detectors.alert_record import Contribution, LookAlike, Measure, PartyNote, RelatedPayment
@@ -38,6 +40,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     sentence: tuple[str, str] | None = None  # (English, Chinese), where the usual one does not fit
     related: tuple[RelatedPayment, ...] = ()  # payments it rests on that carried no money of the loan, or need not have
     party_notes: tuple[PartyNote, ...] = ()  # public facts it rests on
+    kind: Literal["BREACH", "PATTERN", "EVENT"] | None = None  # where it is weaker than its typology's kind
     restricted: bool = False  # only for those whom restricted alerts are routed to
     event_time_ms: int | None = None  # of what completed it, when that is no passage
 
