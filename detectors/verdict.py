@@ -98,13 +98,15 @@ def weigh(
     habit = bool(_habitual_places(loan, hits))
     unknown = any(not account.balance_known for account in between)
     certain = certain_share >= share_min * certain_part
-    trades = any(_has_business(context, loan, account, hits[-1].transfer.event_time_ms) for account in between)
+    # asked before the first alert only: payments drummed up afterwards must not withdraw it
+    last_ms = hits[-1].transfer.event_time_ms
+    trades = code not in loan.alerts and any(_has_business(context, loan, account, last_ms) for account in between)
     way_speaks = (
         chain is not None and chain >= CHAIN_RATIO_MIN and not habit and not trades
         and loan.share(traced_by(quick)[0]) >= share_min
     )  # fmt: skip
     by_both = min(share, loan.share(fifo)) >= max(share_min, UNKNOWN_SHARE_MIN)
-    own = all(context.side(loan, account, hits[-1].transfer.event_time_ms) == BORROWER for account in between)
+    own = all(context.side(loan, account, last_ms) == BORROWER for account in between)
     rests = unknown and own and by_both and not habit and hours <= UNKNOWN_HOURS_MAX
     alerts = share >= share_min and (certain or way_speaks or rests)
     contributions = _contributions(context, loan, certain_share, share, hours, chain, habit)
