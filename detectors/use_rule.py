@@ -36,6 +36,7 @@ class UseRule(ABC, Generic[P]):
     Parameters: ClassVar[type[Struct]]
     checks: ClassVar[tuple[str, ...]] = ()
     measures: ClassVar[tuple[str, ...]] = ()
+    certain_part: ClassVar[float] = 1.0  # of the rule's share that has to be certain; patterns may ask for less
     destination_en: ClassVar[str]
     destination_zh: ClassVar[str]
 
@@ -90,7 +91,7 @@ class UseRule(ABC, Generic[P]):
         return finding
 
     def _judge_together(self, loan: Loan, hits: list[Passage], any_standing: bool, context: Context) -> Finding:
-        weighed = weigh(context, loan, hits, self.share_min(loan, hits, context), self.code)
+        weighed = weigh(context, loan, hits, self.share_min(loan, hits, context), self.code, self.certain_part)
         look_alikes = weighed.look_alikes + self.look_alikes(loan, hits, weighed, context)
         cleared = any(item.result == "NOT_EXCLUDED" and item.name not in _WEIGHED for item in look_alikes)
         english, chinese = self.destination(hits)
@@ -129,7 +130,7 @@ class UseRule(ABC, Generic[P]):
         return cast(P, context.rules(loan).parameters[self.code])
 
 
-_WEIGHED = frozenset({"own_money", "own_habit"})  # already part of the verdict
+_WEIGHED = frozenset({"own_money", "own_habit", "own_business"})  # already part of the verdict
 
 
 def clears(name: str, innocent: bool, detail: str) -> LookAlike:
