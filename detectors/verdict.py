@@ -1,11 +1,12 @@
 """Weighing a breach: from counted passages to bounds, look-alikes, score and severity.
 
 The question is whether the loan's money is at the forbidden place *for certain*. It is when ``certain`` reaches the rule's
-share. When it does not, own money may have paid, and the finding is cleared, unless the way itself speaks: every account
-on it passed on what it got, in like amounts and within days, had no such habit before, and no business of its own that the
-payments could belong to. Where the opening balance of the borrower's own account is unknown nothing can be certain; the
-finding then rests on the attributed share, which has to be larger and quick, and by both ledgers, and says so. Of other
-people's accounts neither savings nor other traffic are known well enough for that: there the way has to speak.
+share. When it does not, own money may have paid, and the finding is cleared, unless one of two things speaks. The *way*: every
+account on it passed on what it got, in like amounts and within days. Or *both ledgers*: not only when loan money is taken to
+leave first, but also when money leaves in the order it came (the legal default), a large share of the loan went there within a
+week; savings that were there before the loan come first in that order and clear their owner. Neither speaks against a habit
+from before the loan, nor through an account that many pay: there, in and out are a trade. Money that passed through such an
+account slowly is the trader's own, however certain it is where it came from.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ BUSINESS_PAYMENTS_MIN = 12
 """Payments received so far, from ..."""
 BUSINESS_PAYERS_MIN = 4
 """... so many payers, make an account one with business of its own: in and out are its trade, not a way."""
-UNKNOWN_SHARE_MIN = 0.30
-"""Attributed share from which an account of unknown balance is spoken of at all ..."""
-UNKNOWN_HOURS_MAX = 168
-"""... when the money left it within this time."""
+BOTH_SHARE_MIN = 0.30
+"""Share of the loan from which the two ledgers together speak ..."""
+BOTH_HOURS_MAX = 168
+"""... when the money left within this time."""
 NAMED_MAX = 5
 """Accounts of unknown opening balance named in an alert; more are counted."""
 ALL_KNOWN = "all balances on the way known"
@@ -97,18 +98,20 @@ def weigh(
     chain = chain_ratio(quick)
     habit = bool(_habitual_places(loan, hits))
     unknown = any(not account.balance_known for account in between)
-    certain = certain_share >= share_min * certain_part
     # asked before the first alert only: payments drummed up afterwards must not withdraw it
     last_ms = hits[-1].transfer.event_time_ms
     trades = code not in loan.alerts and any(_has_business(context, loan, account, last_ms) for account in between)
+    own = all(context.side(loan, account, last_ms) == BORROWER for account in between)
+    all_quick = len(quick) == len(hits)
+    certain = certain_share >= share_min * certain_part and (not trades or all_quick)
     way_speaks = (
         chain is not None and chain >= CHAIN_RATIO_MIN and not habit and not trades
         and loan.share(traced_by(quick)[0]) >= share_min
     )  # fmt: skip
-    by_both = min(share, loan.share(fifo)) >= max(share_min, UNKNOWN_SHARE_MIN)
-    own = all(context.side(loan, account, last_ms) == BORROWER for account in between)
-    rests = unknown and own and by_both and not habit and hours <= UNKNOWN_HOURS_MAX
-    alerts = share >= share_min and (certain or way_speaks or rests)
+    by_both = min(share, loan.share(fifo)) >= max(share_min, BOTH_SHARE_MIN) and hours <= BOTH_HOURS_MAX
+    by_both = by_both and (unknown or bounds.certain_minor > 0)  # where other money sufficed, however it came, nothing speaks
+    both_speak = by_both and not habit and (own or (all_quick and not trades and not unknown))
+    alerts = share >= share_min and (certain or way_speaks or both_speak)
     contributions = _contributions(context, loan, certain_share, share, hours, chain, habit)
     score = round(min(1.0, sum(item.added for item in contributions)), 4)
     return Weighed(
