@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right, insort
 from collections import Counter
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -20,6 +19,7 @@ from detectors.detector import Context, Described
 from detectors.economy import AlertEconomy, AlertLimits, lowered
 from detectors.finding import Finding
 from detectors.groups import Group
+from detectors.instants import rfc3339
 from detectors.loans import Loan, Passage, Published
 from detectors.lots import Transfer
 from detectors.sentences import sentences
@@ -207,16 +207,6 @@ def evidence_digest(alert: Alert) -> str:
         *((alert.related, alert.party_notes) if alert.related or alert.party_notes else ()),
     )  # fmt: skip
     return hashlib.sha256(msgspec.json.encode(evidence)).hexdigest()
-
-
-def rfc3339(event_time_ms: int) -> str:
-    """Milliseconds since 1970 as RFC 3339 in UTC.
-
-    >>> rfc3339(0)
-    '1970-01-01T00:00:00.000Z'
-    """
-    seconds, milliseconds = divmod(event_time_ms, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
 
 
 def _step(hop: int, transfer: Transfer, carried_minor: int) -> PathStep:

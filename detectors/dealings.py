@@ -31,8 +31,8 @@ class DealingLimits(Struct, frozen=True, forbid_unknown_fields=True):
 
     inflow_accounts_max: int = 50_000  # accounts whose large inflows are remembered
     inflows_max: int = 8  # large inflows per account
-    purchase_accounts_max: int = 50_000  # accounts whose purchases of what loans must not buy are remembered
-    purchases_max: int = 4  # such purchases per account
+    funders_max: int = 50_000  # accounts that funded a purchase of what loans must not buy, or repaid a loan
+    purchases_max: int = 8  # such purchases per funder
     woken_accounts_max: int = 50_000  # accounts that were paid after a long rest
     idle_days_min: int = 60  # a rest this long is long
     watched_accounts_max: int = 100_000  # accounts whose payments a detector has asked for
@@ -61,7 +61,7 @@ class Dealings:
     def __init__(self, limits: DealingLimits | None = None) -> None:
         self.limits = limits or DealingLimits()
         self.inflows: Recent[list[Transfer]] = Recent(self.limits.inflow_accounts_max)
-        self.purchases: Recent[list[Purchase]] = Recent(self.limits.purchase_accounts_max)
+        self.funded: Recent[list[Purchase]] = Recent(self.limits.funders_max)  # by funder, else by who repaid
         self.woken: Recent[tuple[int, int]] = Recent(self.limits.woken_accounts_max)  # (rest in ms, when it ended)
         self.watched: Recent[list[str]] = Recent(self.limits.watched_accounts_max)  # loans that wait for the account's payments
         self.mortgages: Recent[Mortgage] = Recent(self.limits.mortgages_max)
@@ -99,9 +99,13 @@ class Dealings:
             inflow for inflow in self.inflows.get(payer.account_id) or ()
             if inflow.event_time_ms >= since_ms and inflow.currency == transfer.currency
         )  # fmt: skip
-        known = self.purchases.get(payer.account_id) or []
         bought = Purchase(transfer, record.related_loan_id, record.memo, funders)
-        self.purchases.put(payer.account_id, [*known[1 - self.limits.purchases_max :], bought])
+        names = [inflow.payer for inflow in funders if not inflow.payer.startswith("~")]
+        if transfer.use == LOAN_REPAYMENT:
+            names.append(payer.account_id)
+        for name in dict.fromkeys(names):
+            known = self.funded.get(name) or []
+            self.funded.put(name, [*known[1 - self.limits.purchases_max :], bought])
 
     def note_loan(self, event: LoanDisbursement) -> None:
         """A mortgage is remembered for as long as there is room, also when it was paid out long before."""
@@ -123,19 +127,11 @@ class Dealings:
             if since_ms <= inflow.event_time_ms <= until_ms and inflow.currency == account.currency and inflow.standing_minor
         )  # fmt: skip
 
-    def purchases_of(self, account: Account, since_ms: int, until_ms: int) -> tuple[Purchase, ...]:
-        """Purchases that still stand, of a stretch of time, in their order."""
-        return tuple(
-            bought for bought in self.purchases.get(account.account_id) or ()
-            if since_ms <= bought.transfer.event_time_ms <= until_ms and bought.transfer.currency == account.currency
-            and bought.transfer.standing_minor
-        )  # fmt: skip
-
     def forgotten(self) -> dict[str, int]:
         """What the limits made it forget, by counter."""
         return {
             "inflow_accounts_forgotten": self.inflows.forgotten,
-            "purchase_accounts_forgotten": self.purchases.forgotten,
+            "funders_forgotten": self.funded.forgotten,
             "woken_accounts_forgotten": self.woken.forgotten,
             "watched_accounts_forgotten": self.watched.forgotten,
             "mortgages_forgotten": self.mortgages.forgotten,

@@ -60,6 +60,7 @@ class Context:
         self.utc_offset_ms = 0
         self.dealings = Dealings()
         self.groups = Groups()
+        self.loans_of: Callable[[str], Sequence[Loan]] = _nobodys_loans  # the loans of a customer
         self.remind: Callable[[str, Loan, int], None] = _nobody_reminds  # (code, loan, event time in ms)
 
     def watch(self, account: Account, loan: Loan) -> None:
@@ -92,6 +93,10 @@ class Context:
         return rules
 
 
+def _nobodys_loans(customer_id: str) -> Sequence[Loan]:
+    return ()
+
+
 def _nobody_reminds(code: str, loan: Loan, at_ms: int) -> None:
     raise AssertionError(f"{code} wants to be reminded of loan {loan.loan_id} at {at_ms}, and no engine is there to do it")
 
@@ -118,6 +123,7 @@ class Detector(Described, Protocol):
     uses: ClassVar[frozenset[str] | None]
     asks: ClassVar[frozenset[str]]
     payment_uses: ClassVar[frozenset[str]]
+    bridged_uses: ClassVar[frozenset[str]]
     sees_one_book: ClassVar[bool]
     Parameters: ClassVar[type[Struct]]
 
@@ -129,6 +135,9 @@ class Detector(Described, Protocol):
 
     def paid(self, payment: Payment, loans: Sequence[Loan], context: Context) -> Iterable[Finding]:
         """A payment of interest was made. ``loans``: that which it names, and those that wait for the payer's payments."""
+
+    def bridged(self, passage: Passage, context: Context) -> Iterable[Finding]:
+        """Loan money went to somebody who had funded a purchase of a class in ``bridged_uses``."""
 
     def disbursed(self, loan: Loan, context: Context) -> Iterable[Finding]:
         """A loan was paid out and its particulars are known."""

@@ -17,7 +17,7 @@ import msgspec
 
 from detectors import snapshot
 from detectors.accounts import OTHER_BANK, Account
-from detectors.alert import AlertBook, rfc3339
+from detectors.alert import AlertBook
 from detectors.alert_record import Alert, LoanRisk
 from detectors.calibration import Calibration
 from detectors.configuration import Configuration
@@ -27,6 +27,7 @@ from detectors.dispositions import LESSONS, Outcomes, subject_of
 from detectors.events import AccountTransaction, Disposition, Event, Fault, ListEntry, LoanDisbursement, PartyEvent, PartyLink
 from detectors.finding import Finding
 from detectors.groups import Group, Groups
+from detectors.instants import rfc3339
 from detectors.learners.score import LoanScore, PaymentScore
 from detectors.learners.triage import Triage
 from detectors.legs import Key, Legs
@@ -114,12 +115,13 @@ class Engine:
         self.context = Context(self.tracer, self.parties, self.configuration.codes, self.configuration.bounds)
         self.context.utc_offset_ms = self.configuration.utc_offset_minutes * 60_000
         self.context.dealings, self.context.groups = self.dealings, self.groups
-        self.context.remind = self.lending.remind
+        self.context.remind, self.context.loans_of = self.lending.remind, self.lending.loans_of
         wanted = self.configuration.typologies
         self.detectors: list[Detector] = [make() for make in TYPOLOGIES if not wanted or make.code in wanted]
+        self.bridge_detectors = [detector for detector in self.detectors if detector.bridged_uses]
         self.payment_hearers = [detector for detector in self.detectors if PAYMENT in detector.asks]
         self.payment_uses = frozenset(use for detector in self.payment_hearers for use in detector.payment_uses)
-        self.notes_dealings = any(detector.sees_one_book for detector in self.detectors)
+        self.notes_dealings = any(detector.sees_one_book or detector.bridged_uses for detector in self.detectors)
         self.scoring = self.configuration.learning.scoring > 0
 
     # --- the main path ----------------------------------------------------------------------------------------------
@@ -305,6 +307,10 @@ class Engine:
             if detector.uses is None or use in detector.uses:
                 for finding in detector.observe(passage, self.context):
                     self._hear(finding, detector, outputs)
+        if passage.payee.account_id in self.dealings.funded:
+            for detector in self.bridge_detectors:
+                for finding in detector.bridged(passage, self.context):
+                    self._hear(finding, detector, outputs)
 
     # --- what else detectors are told -------------------------------------------------------------------------------
 
@@ -327,7 +333,7 @@ class Engine:
 
     def _hear_party(self, event: PartyEvent, outputs: Outputs) -> None:
         self.parties.hear(event)
-        loans = [loan for loan in self.lending.loans_by_borrower.get(event.party_id, ()) if loan.rule_set is not None]
+        loans = [loan for loan in self.lending.loans_of(event.party_id) if loan.rule_set is not None]
         for detector in self.detectors:
             if PARTY in detector.asks:
                 for finding in detector.heard(event, loans, self.context):

@@ -7,6 +7,7 @@ from collections import Counter
 from msgspec import Struct
 
 from detectors.loans import Loan, Passage, Published
+from detectors.lots import Transfer
 from detectors.ruleset import RuleSet
 
 
@@ -24,7 +25,7 @@ class Group:
     An alert about an account without loans is the same with no members; ``own_rules`` then says by whose rules.
     """
 
-    __slots__ = ("account_id", "currency", "loans", "own_rules", "own_why", "passages", "said", "typology")
+    __slots__ = ("account_id", "currency", "loans", "own_rules", "own_why", "passages", "said", "tied", "ties", "typology")
 
     def __init__(self, typology: str, account_id: str, currency: str) -> None:
         self.typology = typology
@@ -32,6 +33,8 @@ class Group:
         self.currency = currency
         self.loans: dict[int, Loan] = {}  # origin number -> member, in the order in which they joined
         self.passages: dict[int, list[Passage]] = {}  # origin number -> what joined it
+        self.ties: list[Transfer] = []  # further payments that tie members together
+        self.tied: list[str] = []  # ... each to which loan
         self.said: Published | None = None
         self.own_rules: RuleSet | None = None
         self.own_why = ""
@@ -93,6 +96,11 @@ class Groups:
     def find(self, typology: str, account_id: str, currency: str) -> Group | None:
         """The group around an account, if there is one."""
         return self.groups.get(_key(typology, account_id, currency))
+
+    def groups_of(self, typology: str, loan: Loan) -> list[Group]:
+        """The groups of a typology that a loan is in."""
+        groups = (self.groups[key] for key in self.keys_of.get(loan.origin.number, ()))
+        return [group for group in groups if group.typology == typology]
 
     def join(self, group: Group, passage: Passage) -> bool:
         """A loan's money meets the others'; False when the passage is known already or adds nothing."""

@@ -6,9 +6,9 @@ import heapq
 from collections import Counter
 
 from detectors.accounts import HELD, Account
-from detectors.alert import rfc3339
 from detectors.configuration import Configuration
 from detectors.events import AccountTransaction, Fault, LoanDisbursement
+from detectors.instants import rfc3339
 from detectors.loans import Loan
 from detectors.lots import Transfer
 from detectors.payouts import Half, Payouts
@@ -133,6 +133,10 @@ class Lending:
             left = [other for other in self.loans_by_borrower.pop(loan.borrower_id, ()) if other is not loan]
             if left:
                 self.loans_by_borrower[loan.borrower_id] = left
+
+    def loans_of(self, customer_id: str) -> list[Loan]:
+        """The loans of a customer that are followed."""
+        return self.loans_by_borrower.get(customer_id, [])
 
     def remind(self, code: str, loan: Loan, at_ms: int) -> None:
         """A detector wants to be told of the loan when that time has come."""

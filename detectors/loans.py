@@ -74,8 +74,8 @@ class Loan:
     """One loan. ``info`` is None as long as only its deposit credit has been seen."""
 
     __slots__ = ("account", "alerts", "amount_minor", "borrower_id", "entrusted_accounts", "hits", "info", "loan_id",
-                 "origin", "outcomes", "paid_ms", "pending", "risk_state", "rule_set",
-                 "rule_why", "stood", "suspicion")  # fmt: skip
+                 "marks", "origin", "outcomes", "paid_ms", "pending", "related", "risk_state", "rule_set", "rule_why", "stood",
+                 "suspicion")  # fmt: skip
 
     def __init__(self, loan_id: str, origin: Origin, account: Account, paid_ms: int) -> None:
         self.loan_id = loan_id
@@ -93,6 +93,8 @@ class Loan:
         self.alerts: dict[str, Published] = {}  # typology (of a group: and alert id) -> what was last said of it
         self.outcomes: dict[str, str] = {}  # alert_id or LOAN_ITSELF -> the analyst's outcome
         self.risk_state = "NORMAL"
+        self.related: dict[str, list[Transfer]] = {}  # typology -> payments it counts that carried no money of the loan
+        self.marks: dict[str, list[int]] = {}  # typology -> figures it keeps between two looks
         self.suspicion = 0.0  # the highest score of a payment that carried its money
         self.stood: dict[str, tuple[int, ...]] = {}  # typology -> the passages (by ``seq``) on which it last stood
 

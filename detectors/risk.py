@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from detectors.accounts import HELD
-from detectors.alert import rfc3339
 from detectors.alert_record import LoanRisk
 from detectors.economy import INNOCENT
+from detectors.instants import rfc3339
 from detectors.loans import Loan, Published
 
 State = Literal["NORMAL", "WATCH", "SUSPICIOUS", "CONFIRMED", "CLEARED"]

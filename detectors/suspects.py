@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from detectors.alert import alert_id, rfc3339
+from detectors.alert import alert_id
 from detectors.alert_record import Contribution, LookAlike, Measure, RelatedPayment
 from detectors.budget import DAY_MS, Budget, BudgetLimits
 from detectors.finding import NOTHING_TRACED, Finding
 from detectors.groups import Group
+from detectors.instants import rfc3339
 from detectors.learners import score as learned
 from detectors.loans import Published
 from detectors.money import format_money

@@ -9,6 +9,8 @@ from typing import ClassVar, Generic, Literal, TypeVar, cast
 from msgspec import Struct
 
 from detectors.alert_record import LookAlike
+from detectors.bridge import bridges_of, judge_bridge
+from detectors.dealings import Purchase
 from detectors.detector import Context, Payment
 from detectors.events import PartyEvent
 from detectors.finding import Finding
@@ -32,6 +34,7 @@ class UseRule(ABC, Generic[P]):
     uses: ClassVar[frozenset[str] | None] = None
     asks: ClassVar[frozenset[str]] = frozenset()
     payment_uses: ClassVar[frozenset[str]] = frozenset()
+    bridged_uses: ClassVar[frozenset[str]] = frozenset()  # bought before the payout by somebody's funds, whom the loan repays
     sees_one_book: ClassVar[bool] = False
     Parameters: ClassVar[type[Struct]]
     checks: ClassVar[tuple[str, ...]] = ()
@@ -64,14 +67,73 @@ class UseRule(ABC, Generic[P]):
         if len(hits) >= HITS_MAX or any(hit is passage for hit in hits):  # it may be shown again, better informed
             return ()
         hits.append(passage)
-        return (self.judge(passage.loan, hits, context),)
+        return (self._judge_all(passage.loan, context),)
+
+    def bridged(self, passage: Passage, context: Context) -> tuple[Finding, ...]:
+        """Count a passage to somebody who funded, before the payout, what the loan must not pay for."""
+        if not self._bridges(passage, context):
+            return ()
+        hits = passage.loan.hits.setdefault(self._bridge_key, [])
+        if len(hits) >= HITS_MAX or any(hit is passage for hit in hits):
+            return ()
+        hits.append(passage)
+        return (self._judge_all(passage.loan, context),)
 
     def reconsider(self, loan: Loan, seqs: frozenset[int], context: Context) -> tuple[Finding, ...]:
         """Judge anew when a counted passage has been undone."""
-        hits = loan.hits.get(self.code, [])
+        hits = (*loan.hits.get(self.code, ()), *loan.hits.get(self._bridge_key, ()))
         if any(hit.transfer.seq in seqs for hit in hits):
-            return (self.judge(loan, hits, context),)
+            return (self._judge_all(loan, context),)
         return ()
+
+    def _judge_all(self, loan: Loan, context: Context) -> Finding:
+        """What the money itself did goes first; a bridge is found where that does not stand."""
+        hits = loan.hits.get(self.code)
+        finding = self.judge(loan, hits, context) if hits else None
+        if finding is not None and finding.stands:
+            return finding
+        bridge = self._judge_bridges(loan, context)
+        if bridge is not None and (bridge.stands or finding is None):
+            return bridge
+        assert finding is not None, f"{self.code} judges loan {loan.loan_id} by nothing"
+        return finding
+
+    # --- bridges: see detectors/bridge.py ----------------------------------------------------------------------------
+
+    @property
+    def _bridge_key(self) -> str:
+        """Where passages to funders are kept, beside those that the rule counts."""
+        return f"{self.code}~bridge"
+
+    def _bridges(self, passage: Passage, context: Context) -> list[Purchase]:
+        days_max = getattr(self.parameters(passage.loan, context), "bridge_days", 0)
+        found = bridges_of(passage, self.bridged_uses, days_max, context)
+        return [bought for bought in found if self.is_bridge(bought, passage.loan, context)]
+
+    def is_bridge(self, bought: Purchase, loan: Loan, context: Context) -> bool:
+        """Whether a purchase is one that this typology forbids the loan to pay for."""
+        return True
+
+    def bridge_look_alikes(self, loan: Loan, bought: list[Purchase], context: Context) -> tuple[LookAlike, ...]:
+        """Innocent explanations of a bridge that only this typology knows."""
+        return ()
+
+    def _judge_bridges(self, loan: Loan, context: Context) -> Finding | None:
+        """The bridge by the funder who got most."""
+        by_funder: dict[str, list[Passage]] = {}
+        for hit in loan.hits.get(self._bridge_key, ()):
+            by_funder.setdefault(hit.payee.account_id, []).append(hit)
+        if not by_funder:
+            return None
+        hits = max(by_funder.values(), key=lambda own: sum(hit.transfer.standing_minor for hit in own))
+        standing = [hit for hit in hits if hit.transfer.standing_minor]
+        bought = {purchase.transfer.seq: purchase for hit in hits for purchase in self._bridges(hit, context)}
+        share_min = self.share_min(loan, hits, context)
+        purchases = list(bought.values())
+        if not standing or not purchases:
+            return None if self.code not in loan.alerts else self.judge(loan, standing or hits, context)
+        further = self.bridge_look_alikes(loan, purchases, context)
+        return judge_bridge(self.code, loan, standing, purchases, share_min, context, further)
 
     def judge(self, loan: Loan, hits: list[Passage], context: Context) -> Finding:
         """The finding on the passages that still stand.

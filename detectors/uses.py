@@ -31,7 +31,13 @@ NO_TAX = "NO_TAX"
 CONVERTED = "CONVERTED"  # a sole trader became a company
 HARMLESS = "HARMLESS"  # a plaintiff, a settled case
 SALES_HELD = "SALES_HELD"  # declared sales are what they were
-PARTY_MEANINGS = frozenset({ADVERSE, DISTRESS, NO_CAPITAL, NO_TAX, CONVERTED, HARMLESS, SALES_HELD})
+REGISTERED = "REGISTERED"  # the day on which a party came into being
+BRANCH = "BRANCH"  # ... as a branch of another
+SOLE_TRADER = "SOLE_TRADER"  # ... without capital of its own, as is usual for it
+PARTY_MEANINGS = frozenset({
+    ADVERSE, DISTRESS, NO_CAPITAL, NO_TAX, CONVERTED, HARMLESS, SALES_HELD, REGISTERED, BRANCH, SOLE_TRADER,
+})  # fmt: skip
+"""What a code of a party event may mean."""
 
 POCKETS = frozenset({SECURITIES, WEALTH, TIME_DEPOSIT})
 
@@ -61,6 +67,8 @@ class CodeLists(Struct, frozen=True, forbid_unknown_fields=True):
     refund_words: tuple[str, ...] = ()
     wage_words: tuple[str, ...] = ()
     mortgage_words: tuple[str, ...] = ()
+    rent_words: tuple[str, ...] = ()
+    fee_industries: tuple[str, ...] = ()  # prefixes of GB/T 4754 codes whose business is fees on loans and houses
     party_codes: dict[str, str] = {}  # code of a party event -> what it means, one of the words below
 
 

@@ -20,6 +20,7 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     share_min: Annotated[float, Meta(gt=0, le=1)] = 0.10  # of the loan
     window_days: Annotated[int, Meta(ge=1, le=3650)] = 90  # after the payout
     hops_max: Annotated[int, Meta(ge=1, le=100)] = 4  # payments from the borrower's account to the securities account
+    bridge_days: Annotated[int, Meta(ge=1, le=365)] = 30  # around the payout: bought before, the funder repaid after
 
 
 class SecuritiesDiversion(UseRule[Parameters]):
@@ -33,6 +34,7 @@ class SecuritiesDiversion(UseRule[Parameters]):
     name = "SECURITIES_DIVERSION"
     name_zh = "挪用入股市/期货"
     uses = frozenset({SECURITIES})
+    bridged_uses = frozenset({SECURITIES})
     Parameters = Parameters
     destination_en = "to securities or futures accounts"
     destination_zh = "流向证券/期货账户"

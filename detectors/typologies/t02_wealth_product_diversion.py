@@ -25,6 +25,7 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     window_days: Annotated[int, Meta(ge=1, le=3650)] = 15
     hops_max: Annotated[int, Meta(ge=1, le=100)] = 4
     parking_days_max: Annotated[int, Meta(ge=0, le=365)] = 5  # redeemed within: parked before a payment, not invested
+    bridge_days: Annotated[int, Meta(ge=1, le=365)] = 30  # around the payout: bought before, the funder repaid after
 
 
 class WealthProductDiversion(UseRule[Parameters]):
@@ -39,6 +40,7 @@ class WealthProductDiversion(UseRule[Parameters]):
     name = "WEALTH_PRODUCT_DIVERSION"
     name_zh = "挪用购买理财"
     uses = None  # redemptions carry the class of the account they go to
+    bridged_uses = frozenset({WEALTH})
     Parameters = Parameters
     destination_en = "into wealth products"
     destination_zh = "用于购买理财产品"

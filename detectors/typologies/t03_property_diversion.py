@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from detectors.alert_record import LookAlike
+from detectors.dealings import Purchase
 from detectors.detector import Context
 from detectors.finding import Finding
 from detectors.loans import Loan, Passage
@@ -26,6 +27,7 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     decoration_words: tuple[str, ...] = ("装修", "decoration", "renovation")
     lists: tuple[str, ...] = ("PROPERTY_FIRM",)  # whose entries are paid for property
     house_products: tuple[str, ...] = ("MORTGAGE",)  # product classes that pay for houses
+    bridge_days: Annotated[int, Meta(ge=1, le=365)] = 30  # around the payout: bought before, the funder repaid after
 
 
 class PropertyDiversion(UseRule[Parameters]):
@@ -39,6 +41,7 @@ class PropertyDiversion(UseRule[Parameters]):
     name = "PROPERTY_DIVERSION"
     name_zh = "挪用入楼市"
     uses = frozenset({PROPERTY, OTHER})
+    bridged_uses = frozenset({PROPERTY})
     Parameters = Parameters
     destination_en = "into property"
     destination_zh = "流入房地产"
@@ -77,6 +80,11 @@ class PropertyDiversion(UseRule[Parameters]):
             LookAlike(name="rent_or_fee", result="EXCLUDED",
                       detail="no payment counted is a usual or small rent or management fee"),
         )  # fmt: skip
+
+    def bridge_look_alikes(self, loan: Loan, bought: list[Purchase], context: Context) -> tuple[LookAlike, ...]:
+        rules, info = self.parameters(loan, context), loan.info
+        product = info.product_class if info is not None else "OTHER"
+        return (clears("house_loan", product in rules.house_products, f"the product class is {product}"),)
 
     def judge(self, loan: Loan, hits: list[Passage], context: Context) -> Finding:
         """Only payments to the firms are weighed; what they pay back is tested as a look-alike."""

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from detectors.alert_record import LookAlike
+from detectors.dealings import Purchase
 from detectors.detector import Context
 from detectors.finding import Finding
 from detectors.loans import Loan, Passage
@@ -24,6 +25,7 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     share_min: Annotated[float, Meta(gt=0, le=1)] = 0.50
     window_days: Annotated[int, Meta(ge=1, le=3650)] = 3
     hops_max: Annotated[int, Meta(ge=1, le=100)] = 4
+    bridge_days: Annotated[int, Meta(ge=1, le=365)] = 30  # around the payout: bought before, the funder repaid after
 
 
 class LoanRepaysLoan(UseRule[Parameters]):
@@ -36,6 +38,7 @@ class LoanRepaysLoan(UseRule[Parameters]):
     name = "LOAN_REPAYS_LOAN"
     name_zh = "借新还旧"
     uses = frozenset({LOAN_REPAYMENT})
+    bridged_uses = frozenset({LOAN_REPAYMENT})
     Parameters = Parameters
     destination_en = "into the repayment of other loans"
     destination_zh = "用于归还其他贷款"
@@ -74,6 +77,17 @@ class LoanRepaysLoan(UseRule[Parameters]):
             LookAlike(name="repays_itself", result="NOT_TESTABLE" if nameless else "EXCLUDED",
                       detail="a repayment names no loan, perhaps this" if nameless else "each repayment names another loan"),
         )  # fmt: skip
+
+    def is_bridge(self, bought: Purchase, loan: Loan, context: Context) -> bool:
+        """A mortgage that somebody settled is T04's."""
+        return bought.loan_id != loan.loan_id and (bought.loan_id is None or bought.loan_id not in context.dealings.mortgages)
+
+    def bridge_look_alikes(self, loan: Loan, bought: list[Purchase], context: Context) -> tuple[LookAlike, ...]:
+        info = loan.info
+        named = info.refinanced_loan_ids if info is not None else ()
+        renewal = info is not None and info.occur_type in RENEWALS and all(one.loan_id in named for one in bought)
+        kind = info.occur_type if info is not None else "unknown"
+        return (clears("approved_renewal", renewal, f"booked as {kind}, refinancing {_named(info)}"),)
 
     def judge(self, loan: Loan, hits: list[Passage], context: Context) -> Finding:
         """What an approval covers is left out; a repayment that names no loan weighs less."""

@@ -62,7 +62,7 @@ class Folding:
 
     def latest(self, code: str, loan: str) -> Alert | None:
         """The newest revision of an alert."""
-        return next((a for a in reversed(self.alerts) if a.typology == code and a.subject.loan_id == loan), None)
+        return next((a for a in reversed(self.alerts) if a.typology == code and named_by(a) == loan), None)
 
     def newest(self) -> Iterator[Alert]:
         """The newest revision of every alert."""
@@ -71,6 +71,11 @@ class Folding:
     def open(self) -> list[Alert]:
         """The newest revisions of all alerts that are open."""
         return [alert for alert in self.newest() if alert.status == "OPEN"]
+
+
+def named_by(alert: Alert) -> str | None:
+    """What an expectation names an alert by: its loan, or the account of a group."""
+    return alert.subject.loan_id if alert.subject.kind == "LOAN" else alert.subject.account_id
 
 
 def fold(scenario: Scenario, basis: Configuration = SHIPPED) -> Folding:
@@ -164,8 +169,34 @@ def _check_open(folding: Folding, found: re.Match[str], step: Expectation) -> st
 
 
 def _check_none(folding: Folding, found: re.Match[str], step: Expectation) -> str:
-    there = [a for a in folding.alerts if not found["loan"] or a.subject.loan_id == found["loan"]]
+    there = [a for a in folding.alerts if not found["loan"] or found["loan"] in (named_by(a), *_members(a))]
     return f"there is {there[0].typology}: {there[0].sentence_en}" if there else ""
+
+
+def _members(alert: Alert) -> tuple[str, ...]:
+    return tuple(member.loan_id for member in alert.subject.members)
+
+
+def _check_only(folding: Folding, found: re.Match[str], step: Expectation) -> str:
+    wanted = {CODES.get(name, name) for name in found["codes"].split()}
+    there = {alert.typology for alert in folding.open()}
+    return "" if there == wanted else f"open are {', '.join(sorted(there)) or 'none'}"
+
+
+def _check_member(folding: Folding, found: re.Match[str], step: Expectation) -> str:
+    members = _members(_alert(folding, found))
+    return "" if set(found["members"].split()) == set(members) else f"its members are {', '.join(members)}"
+
+
+def _check_measure(folding: Folding, found: re.Match[str], step: Expectation) -> str:
+    observed = {measure.name: measure.observed for measure in _alert(folding, found).measures}
+    value = observed.get(found["name"])
+    return "" if value == float(found["value"]) else f"measured are {observed}"
+
+
+def _check_reasons(folding: Folding, found: re.Match[str], step: Expectation) -> str:
+    risk = next(risk for risk in folding.engine.loan_risks() if risk.loan_id == found["loan"])
+    return "" if set(found["codes"].split()) == set(risk.reasons) else f"its reasons are {risk.reasons}"
 
 
 def _check_not(folding: Folding, found: re.Match[str], step: Expectation) -> str:
@@ -310,6 +341,10 @@ CHECKS: dict[str, Check] = {
     rf"withdrawn {_ON}": _check_withdrawn,
     rf"revision (?P<number>\d+) of {_ON}": _check_revision,
     r"nothing on (?P<who>\S+)": _check_nothing,
+    r"only (?P<codes>[A-Z0-9_]+(?: [A-Z0-9_]+)*)": _check_only,
+    rf"members (?P<members>\S+(?: \S+)*) in {_ON}": _check_member,
+    rf"measure (?P<name>\w+) (?P<value>-?[\d.]+) in {_ON}": _check_measure,
+    r"reasons (?P<codes>T\d\d(?: T\d\d)*) of (?P<loan>\S+)": _check_reasons,
     rf"{_CODE} (?P<figures>(?:(?:certain|attributed|possible|fifo) {_MONEY} ?)+)of (?P<loan>\S+)": _check_figures,
     rf'look-alike (?P<name>\w+) (?P<result>EXCLUDED|NOT_EXCLUDED|NOT_TESTABLE)(?: in {_ON})?(?: saying "(?P<detail>.*)")?':
         _check_look_alike,

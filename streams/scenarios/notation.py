@@ -24,19 +24,20 @@ TYPES = {
 }  # fmt: skip
 TEXTS = {
     "memo": "memo", "mcc": "counterparty_mcc", "industry": "counterparty_industry", "named": "counterparty_name",
-    "party": "counterparty_party_id", "e2e": "end_to_end_id", "channel": "channel", "exponent": "amount_exponent",
+    "party": "counterparty_party_id",
+    "bank": "counterparty_bank_code", "e2e": "end_to_end_id", "channel": "channel", "exponent": "amount_exponent",
 }  # fmt: skip
 LOAN_TEXTS = {
     "contract": "contract_sign_date", "product": "product_class", "borrower": "borrower_type", "purpose": "purpose_code",
-    "customer": "customer_id", "manager": "account_manager_id", "exponent": "amount_exponent", "purpose-text": "purpose_text",
-    "borrower-industry": "borrower_industry",
+    "customer": "customer_id", "manager": "account_manager_id", "exponent": "amount_exponent", "branch": "org_id",
+    "collection": "collection_account", "purpose-text": "purpose_text", "borrower-industry": "borrower_industry",
 }  # fmt: skip
 OUTSIDE = ("cash", "nobody")  # names that are no accounts
 LEG_WORDS = frozenset({"no balance", "one record", "credit leg first", "debit leg only", "credit leg only"})
 LOAN_WORDS = frozenset({"credit first", "credit only", "record only", "credit names no loan"})
 
-_TIME = re.compile(r"^(?:day (?P<day>\d+) )?(?P<h>\d\d):(?P<m>\d\d)(?::(?P<s>\d\d))?(?P<rest>\s.*|)$")
-_DAY = re.compile(r"^day (?P<day>\d+)$")
+_TIME = re.compile(r"^(?:day (?P<day>-?\d+) )?(?P<h>\d\d):(?P<m>\d\d)(?::(?P<s>\d\d))?(?P<rest>\s.*|)$")
+_DAY = re.compile(r"^day (?P<day>-?\d+)$")
 _MOVE = re.compile(r"^(?P<payer>\S+) -> (?P<payee>\S+) (?P<amount>\S+)(?: (?P<currency>[A-Z]{3}))?(?P<options>(?:, .*)?)$")
 _REPAY = re.compile(
     r"^(?P<payer>\S+) repays (?:(?P<interest>interest of) )?(?P<loan>\S+) (?P<amount>[\d.,]+)(?P<options>(?:, .*)?)$"
@@ -47,7 +48,11 @@ _LOAN = re.compile(
 _ACCOUNT = re.compile(r"^account (?P<account>\S+)(?P<rest>.*)$")
 _REVERSE = re.compile(r"^reverse (?P<what>payout )?(?P<label>\S+)(?: (?P<amount>[\d.,]+))?(?P<options>(?:, .*)?)$")
 _LINK = re.compile(r"^link (?P<party>\S+) (?P<role>[A-Z_]+) (?P<other>\S+)(?P<rest>.*)$")
-_LIST = re.compile(r"^list (?P<kind>account |party )?(?P<who>\S+) (?P<list>[A-Z_]+)(?P<rest>.*)$")
+_LIST = re.compile(r"^list (?P<kind>account |party )?(?P<who>\S+) (?P<list>[A-Z_]+)(?P<rest>[^,]*)(?P<options>(?:, .*)?)$")
+_NOTICE = re.compile(
+    r"^notice (?P<party>\S+) (?P<category>[A-Z]+) (?P<action>[A-Z]+)(?: (?P<code>[A-Z_]+))?(?P<options>(?:, .*)?)$"
+)
+_NAMED = re.compile(r'^named "(?P<name>[^"]*)" at (?P<bank>\S+)$')
 _VALID = re.compile(r"^(?: from day (?P<since>\d+))?(?: until day (?P<until>\d+))?$")
 _SETTING = re.compile(r"^settings (?P<section>\w+)\.(?P<name>\w+) = (?P<value>-?\d+(?:\.\d+)?)$")
 _CLAUSES = re.compile(
@@ -200,7 +205,8 @@ class _Reader:
 
     def _event(self, text: str) -> None:
         makers: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], None]], ...] = (
-            (_LOAN, self._loan), (_REVERSE, self._reverse), (_LINK, self._link), (_LIST, self._list), (_REPAY, self._repay),
+            (_LOAN, self._loan), (_REVERSE, self._reverse), (_LINK, self._link), (_LIST, self._list), (_NOTICE, self._notice),
+            (_REPAY, self._repay),
             (_MOVE, self._move),
         )  # fmt: skip
         for pattern, make in makers:
@@ -319,8 +325,8 @@ class _Reader:
             elif word == "occurs":
                 ledger["occur_type"], _, old = rest.partition(" of ")
                 ledger["refinanced_loan_ids"] = old.split()
-            elif word == "guarantor":
-                ledger["guarantor_party_ids"] = rest.split()
+            elif word in ("guarantor", "collateral"):
+                ledger["guarantor_party_ids" if word == "guarantor" else "collateral_ids"] = rest.split()
             elif word == "entrusted":
                 payee, amount = rest.split()
                 ledger.setdefault("entrusted_payments", []).append(
@@ -470,9 +476,23 @@ class _Reader:
 
     def _list(self, found: re.Match[str]) -> None:
         key = "party_id" if found["kind"] == "party " else "account_id"
-        self._add("list-entries", {"list_name": found["list"], key: found["who"], **_validity(found["rest"])})
+        data = {"list_name": found["list"], key: found["who"], **_validity(found["rest"])}
+        for option in _options(found["options"]):
+            data |= _bearer(option)
+        self._add("list-entries", data)
         if key == "account_id" and found["who"] not in self.owners:
             self.owners[found["who"]] = Owner(found["who"], away=True)
+
+    def _notice(self, found: re.Match[str]) -> None:
+        data = {"party_id": found["party"], "category": found["category"], "action": found["action"], "code": found["code"]}
+        for option in _options(found["options"]):
+            word, _, rest = option.partition(" ")
+            if word in ("occurred", "published", "fetched"):
+                day = _need(_DAY, rest, f"{word} day 3")["day"]
+                data[f"{word}_at"] = instant(int(day), 0, 0).isoformat()
+            else:
+                data |= _bearer(option)
+        self._add("party-events", data)
 
     # --- leaves -----------------------------------------------------------------------------------------------------
 
@@ -526,6 +546,13 @@ def _options(text: str) -> Iterator[str]:
     """The options after an amount: separated by a comma and a space, quoted text kept whole."""
     for option in re.findall(r', ((?:[^,"]|"[^"]*"|,(?! ))+)', text):
         yield option.strip()
+
+
+def _bearer(option: str) -> dict[str, str]:
+    found = _NAMED.match(option)
+    if found is None:
+        raise ValueError(f"option {option!r} is not known")
+    return {"name": found["name"], "bank_code": found["bank"]}
 
 
 def _validity(text: str) -> dict[str, str]:

@@ -20,12 +20,13 @@ DETECTOR_ROWS: tuple[tuple[str, ...], ...] = (
     ("alert",),
     ("sentences", "economy"),
     ("typologies",),
-    ("use_rule",),
+    ("use_rule", "group_rule"),
+    ("bridge",),
     ("verdict", "outbox"),
     ("detector", "crossing"),
     ("finding", "payouts", "correspondent"),
     ("bounds", "books", "groups", "dispositions"),
-    ("places",),
+    ("places", "public_facts"),
     ("loans", "parties"),
     ("tracer", "sendings"),
     ("ledgers", "legs", "abroad", "dealings"),
@@ -33,7 +34,7 @@ DETECTOR_ROWS: tuple[tuple[str, ...], ...] = (
     ("accounts",),
     ("booking", "uses", "ruleset", "remittance"),
     ("lots", "events", "alert_record", "budget", "drift", "rank", "recent"),
-    ("money",),
+    ("money", "instants"),
 )
 """From the product's story down to its smallest noun. A module imports from rows below its own only."""
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from detectors.alert import alert_id, evidence_digest, rfc3339
+from detectors.alert import alert_id, evidence_digest
 from detectors.alert_record import Alert
+from detectors.instants import rfc3339
 from streams.scenarios.folding import SHIPPED, Folding, fold
 from streams.scenarios.notation import parse_file
 
