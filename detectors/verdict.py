@@ -105,7 +105,8 @@ def weigh(
     own = all(context.side(loan, account, last_ms) == BORROWER for account in between)
     all_quick = len(quick) == len(hits)
     likeness = chain is not None and chain >= CHAIN_RATIO_MIN
-    certain = certain_share >= share_min * certain_part and (not trades or (all_quick and likeness))
+    proven = certain_share >= share_min * certain_part
+    certain = proven and (not trades or (all_quick and likeness))
     way_speaks = likeness and not habit and not trades and loan.share(traced_by(quick)[0]) >= share_min
     by_both = min(share, loan.share(fifo)) >= max(share_min, BOTH_SHARE_MIN) and hours <= BOTH_HOURS_MAX
     by_both = by_both and (unknown or bounds.certain_minor > 0)  # where other money sufficed, however it came, nothing speaks
@@ -119,7 +120,7 @@ def weigh(
         unproven=alerts and unknown and not certain and not way_speaks,
         severity=_severity(certain, certain_share, hours), score=score,
         contributions=contributions,
-        look_alikes=(_own_money(loan, bounds, certain, unknown), _habit(loan, hits), _trade(chain, trades)),
+        look_alikes=(_own_money(loan, bounds, proven, unknown), _habit(loan, hits), _trade(chain, trades)),
         measures=(
             _share_measure("share_of_loan_certain", certain_share, share_min),
             _share_measure("share_of_loan_attributed", share, share_min),
