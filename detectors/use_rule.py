@@ -162,6 +162,7 @@ class UseRule(ABC, Generic[P]):
             hits=tuple(hits), bounds=weighed.bounds, traced_minor=weighed.traced_minor,
             fifo_minor=weighed.fifo_minor, severity=weighed.severity, score=weighed.score, destination_en=english,
             destination_zh=chinese, measures=weighed.measures, look_alikes=look_alikes, contributions=weighed.contributions,
+            kind="PATTERN" if weighed.unproven else None,
         )  # fmt: skip
 
     def paid(self, payment: Payment, loans: Sequence[Loan], context: Context) -> tuple[Finding, ...]:

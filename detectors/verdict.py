@@ -6,7 +6,7 @@ account on it passed on what it got, in like amounts and within days. Or *both l
 leave first, but also when money leaves in the order it came (the legal default), a large share of the loan went there within a
 week; savings that were there before the loan come first in that order and clear their owner. Neither speaks against a habit
 from before the loan, nor through an account that many pay: there, in and out are a trade. Money that passed through such an
-account slowly is the trader's own, however certain it is where it came from.
+account slowly, or in other amounts, is the trader's own, however certain it is where it came from.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class Weighed(Struct, frozen=True, kw_only=True):
     chain_ratio: float | None  # least ratio that an account on a quick way passed on; None without such an account
     habit: bool
     alerts: bool
+    unproven: bool  # it alerts although nobody knows the borrower's own money: a pattern, whatever the rule
     severity: str
     score: float
     contributions: tuple[Contribution, ...]
@@ -103,11 +104,10 @@ def weigh(
     trades = code not in loan.alerts and any(_has_business(context, loan, account, last_ms) for account in between)
     own = all(context.side(loan, account, last_ms) == BORROWER for account in between)
     all_quick = len(quick) == len(hits)
-    certain = certain_share >= share_min * certain_part and (not trades or all_quick)
-    way_speaks = (
-        chain is not None and chain >= CHAIN_RATIO_MIN and not habit and not trades
-        and loan.share(traced_by(quick)[0]) >= share_min
-    )  # fmt: skip
+    likeness = chain is not None and chain >= CHAIN_RATIO_MIN
+    proven = certain_share >= share_min * certain_part
+    certain = proven and (not trades or (all_quick and likeness))
+    way_speaks = likeness and not habit and not trades and loan.share(traced_by(quick)[0]) >= share_min
     by_both = min(share, loan.share(fifo)) >= max(share_min, BOTH_SHARE_MIN) and hours <= BOTH_HOURS_MAX
     by_both = by_both and (unknown or bounds.certain_minor > 0)  # where other money sufficed, however it came, nothing speaks
     both_speak = by_both and not habit and (own or (all_quick and not trades and not unknown))
@@ -116,9 +116,11 @@ def weigh(
     score = round(min(1.0, sum(item.added for item in contributions)), 4)
     return Weighed(
         bounds=bounds, traced_minor=traced, fifo_minor=fifo, share=share, certain_share=certain_share, hours=hours,
-        chain_ratio=chain, habit=habit, alerts=alerts, severity=_severity(certain, certain_share, hours), score=score,
+        chain_ratio=chain, habit=habit, alerts=alerts,
+        unproven=alerts and unknown and not certain and not way_speaks,
+        severity=_severity(certain, certain_share, hours), score=score,
         contributions=contributions,
-        look_alikes=(_own_money(loan, bounds, certain, unknown), _habit(loan, hits), _trade(chain, trades)),
+        look_alikes=(_own_money(loan, bounds, proven, unknown), _habit(loan, hits), _trade(chain, trades)),
         measures=(
             _share_measure("share_of_loan_certain", certain_share, share_min),
             _share_measure("share_of_loan_attributed", share, share_min),

@@ -94,8 +94,8 @@ class EntrustedSplit(UseRule[Parameters]):
         apart = len(set(days)) == len(days)
         capped = apart and len(hits) > 1 and all(_fills_a_cap(hit, rules) for hit in hits[:-1]) and _is_capped(hits[-1])
         staged = apart and all(says(hit.record.memo, rules.stage_words) for hit in hits)
-        industries = {hit.record.counterparty_industry for hit in hits} - {None}
-        staged = staged and bool(industries) and all(str(industry).startswith("E") for industry in sorted(map(str, industries)))
+        stated = [hit.record.counterparty_industry for hit in hits if hit.record.counterparty_industry is not None]
+        staged = staged and bool(stated) and all(industry.startswith("E") for industry in stated)
         few = len(hits) < rules.payments_min
         return (
             clears("purchase_cycle", old, f"paid for {rules.known_days_min} days and more before the loan" if old
