@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import msgspec
@@ -79,6 +79,8 @@ class Engine:
         "reversal_legs", "reversible", "seen", "subject_of_alert", "suspects", "tracer", "unowned", "watermark_ms",
     })  # fmt: skip
     """What a snapshot holds; all else is made from it and the configuration."""
+    typologies: ClassVar[Sequence[type[Detector]]] = TYPOLOGIES
+    """The detectors there are; the configuration may name some of them."""
     is_one_of_many: ClassVar[bool] = False
     """Whether there are other books."""
 
@@ -117,7 +119,7 @@ class Engine:
         self.context.dealings, self.context.groups = self.dealings, self.groups
         self.context.remind, self.context.loans_of = self.lending.remind, self.lending.loans_of
         wanted = self.configuration.typologies
-        self.detectors: list[Detector] = [make() for make in TYPOLOGIES if not wanted or make.code in wanted]
+        self.detectors: list[Detector] = [make() for make in self.typologies if not wanted or make.code in wanted]
         self.bridge_detectors = [detector for detector in self.detectors if detector.bridged_uses]
         self.payment_hearers = [detector for detector in self.detectors if PAYMENT in detector.asks]
         self.payment_uses = frozenset(use for detector in self.payment_hearers for use in detector.payment_uses)

@@ -48,11 +48,12 @@ class SuspiciousPayment:
 class Episode(Group):
     """Payments to one account that stand out, within one span of time."""
 
-    __slots__ = ("began_ms", "joined", "payments", "score")
+    __slots__ = ("began_ms", "is_high", "joined", "payments", "score")
 
     def __init__(self, account_id: str, currency: str, began_ms: int, first_txn_id: str) -> None:
         super().__init__(SuspiciousPayment.code, account_id, currency)
         self.began_ms = began_ms
+        self.is_high = False
         self.joined = 0  # payments so far
         self.payments: list[RelatedPayment] = []  # the latest of them
         self.score = 0.0
@@ -125,11 +126,11 @@ def finding_of(
     date = rfc3339(score.event_time_ms)[:10]
     episode.own_rules, _ = choose_rule_set(rule_sets, date)
     episode.own_why = f"no rule is broken: the score is learned; the set in force on {date} is named"
-    tail = 1 - score.percentile / 100
+    episode.is_high = episode.is_high or 1 - score.percentile / 100 <= HIGH_TAIL
     top = why[:CONTRIBUTIONS_MAX]
     return Finding(
         typology=SuspiciousPayment.code, loan=None, group=episode, stands=True, hits=(), bounds=NOTHING_TRACED,
-        traced_minor=0, fifo_minor=0, severity="HIGH" if tail <= HIGH_TAIL else "MEDIUM", score=episode.score,
+        traced_minor=0, fifo_minor=0, severity="HIGH" if episode.is_high else "MEDIUM", score=episode.score,
         destination_en="", destination_zh="", account_id=episode.account_id,
         measures=(Measure(name="score_percentile", observed=round(score.percentile, 2), expected=50.0,
                           threshold=round(threshold, 2), unit="percentile"),),

@@ -152,7 +152,7 @@ def convert(
 
 
 def evaluate(
-    directory: Annotated[Path, typer.Argument(help="Labelled payments, or traced thefts.", file_okay=False)],
+    directory: Annotated[Path, typer.Argument(help="Labelled payments, traced thefts, or Berka.", file_okay=False)],
     config: ConfigOption = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the measures here.")] = None,
     labels: Annotated[

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from detectors.configuration import Configuration
-from streams.files.evaluate import scoring, thefts
+from streams.files.evaluate import repayment, scoring, thefts
 from streams.files.evaluate.answers import TRANSACTIONS
 from streams.files.evaluate.labelling import plan_of
 from streams.files.inputs import InputError
@@ -42,17 +42,23 @@ def run(request: Request, progress: Callable[[str], None]) -> Report:
     """
     directory = request.directory
     if (directory / thefts.FLOWS).is_file():
-        coverage = thefts.evaluate(directory, configuration=request.configuration)
-        return Report(coverage, coverage, msgspec.json.format(msgspec.json.encode(coverage), indent=2).decode())
+        return _plainly(thefts.evaluate(directory, configuration=request.configuration))
+    if (directory / repayment.LOANS).is_file():
+        return _plainly(repayment.evaluate(directory, configuration=request.configuration))
     if not (directory / TRANSACTIONS).exists():
         raise InputError(
-            f"{directory}: holds neither {TRANSACTIONS} nor {thefts.FLOWS}. Name a folder with {TRANSACTIONS} and labels.csv "
-            f"(labelled payments), or with {thefts.FLOWS}, {thefts.SOURCES} and {thefts.TERMINALS} (traced thefts)."
+            f"{directory}: holds none of {TRANSACTIONS}, {thefts.FLOWS} and {repayment.LOANS}. Name a folder with "
+            f"{TRANSACTIONS} and labels.csv (labelled payments), with {thefts.FLOWS}, {thefts.SOURCES} and {thefts.TERMINALS} "
+            f"(traced thefts), or with {repayment.LOANS}, disp.asc and trans*.asc (repayment statuses)."
         )
     plan = plan_of(request.labels)
     seeds = _seeds(request.seeds, SEEDS if plan.is_random or scoring.is_seeded(request.configuration) else SEEDS[:1])
     found = scoring.evaluate(directory, configuration=request.configuration, plan=plan, seeds=seeds, progress=progress)
     return Report(found.measures, found, _told(found))
+
+
+def _plainly(measures: Any) -> Report:
+    return Report(measures, measures, msgspec.json.format(msgspec.json.encode(measures), indent=2).decode())
 
 
 def _seeds(text: str | None, otherwise: tuple[int, ...]) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from detectors.alert_record import Alert, LoanRisk
 from detectors.money import format_money
 from streams.people import glossary
 from streams.people.alert_parts import amount_bar, badge, money, rests_on, status, table, typology
-from streams.people.figures import counted, in_words, local_time, measure_cells, plain, share
+from streams.people.figures import counted, in_words, local_time, measure_cells, plain, share, usual
 from streams.people.folder import AlertHistory
 from streams.people.glossary import account_name, use_both, use_name
 from streams.people.markup import Html, chinese, element, join
@@ -217,16 +217,18 @@ def _look_alike(alert: Alert, index: int, utc_offset_minutes: int) -> Html:
 def _grounds(alert: Alert) -> Html:
     measures: list[tuple[object, ...]] = [measure_cells(measure, alert.currency) for measure in alert.measures]
     score: list[tuple[object, ...]] = [
-        (in_words(item.feature), f"{item.value:.4g}", f"{item.weight:.4g}", f"{item.added:+.4f}")
+        (in_words(item.feature), f"{item.value:.4g}", usual(item), f"{item.weight:.4g}", f"{item.added:+.4f}")
         for item in alert.contributions
     ]
-    right = frozenset({1, 2, 3})
+    right = frozenset({1, 2, 3, 4})
     return element(
         "div",
         _details(
             "Measured against what was to be expected", table(("measure", "observed", "expected", "threshold"), measures, right)
         ),
-        _details(f"How the score {alert.score:.2f} came about", table(("feature", "value", "weight", "adds"), score, right)),
+        _details(
+            f"How the score {alert.score:.2f} came about", table(("feature", "value", "usual", "weight", "adds"), score, right)
+        ),
         class_="two",
     )
 

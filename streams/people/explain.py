@@ -5,7 +5,7 @@ Works with 80 columns and without colour: nothing is said by colour alone, long 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from streams.people.figures import (
     offset_name,
     plain,
     share,
+    usual,
 )
 from streams.people.folder import AlertHistory, read_alerts
 from streams.people.glossary import account_name
@@ -301,10 +302,10 @@ def _print_grounds(alert: Alert, console: Console, utc_offset_minutes: int) -> N
         _print_lines(console, [f"{result.english.upper()} {result.chinese}: {label}", f"    {detail}"])
     _heading(console, f"Score 评分 {alert.score:.2f}")
     rows = [
-        (in_words(item.feature), f"{item.value:.4g}", f"{item.weight:.4g}", f"{item.added:+.4f}")
+        (in_words(item.feature), f"{item.value:.4g}", usual(item), f"{item.weight:.4g}", f"{item.added:+.4f}")
         for item in alert.contributions
     ]
-    _print_table(console, ("", "value", "weight", "adds"), rows)
+    _print_table(console, ("", "value", "usual", "weight", "adds"), rows)
     rules = alert.rule_set
     verified = "" if rules.verified else " Its legal source was not read in the original: thresholds are proposals."
     _print_section(
@@ -361,7 +362,7 @@ def _print_lines(console: Console, lines: list[str]) -> None:
         console.print(Padding(Text(line.lstrip(), overflow="fold"), (0, 0, 0, indent), expand=False), highlight=False)
 
 
-def _print_table(console: Console, heads: tuple[str, ...], rows: list[tuple[str, str, str, str]]) -> None:
+def _print_table(console: Console, heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     grid = Table(box=None, padding=(0, 1), show_header=True, header_style="")
     for index, head in enumerate(heads):
         grid.add_column(head, justify="right" if index else "left", overflow="fold")

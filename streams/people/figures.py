@@ -6,7 +6,7 @@ import re
 import unicodedata
 from datetime import UTC, datetime, timedelta
 
-from detectors.alert_record import Measure
+from detectors.alert_record import Contribution, Measure
 from detectors.money import format_money
 
 UTC_OFFSET_MINUTES = 480
@@ -94,6 +94,11 @@ def plain(detail: str, currency: str, utc_offset_minutes: int) -> str:
 
 def _local_ms(event_time_ms: int, utc_offset_minutes: int) -> str:
     return local_time(datetime.fromtimestamp(event_time_ms // 1000, UTC).isoformat(), utc_offset_minutes)
+
+
+def usual(item: Contribution) -> str:
+    """What the value mostly is; empty where that is not known."""
+    return f"{item.usual:.4g}" if item.usual is not None else ""
 
 
 def in_words(name: str) -> str:

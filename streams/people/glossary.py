@@ -72,6 +72,7 @@ LOOK_ALIKE_RESULTS: dict[str, Term] = {
 """Result of testing an innocent explanation -> its name."""
 
 LOOK_ALIKES: dict[str, str] = {
+    "drift": "scores and features are not what they were",
     "own_money": "the borrower's own money paid",
     "own_habit": "the borrower always paid there, before the loan too",
     "firm_is_customer": "the firm is a customer of the borrower",

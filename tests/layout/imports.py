@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 DETECTOR_ROWS: tuple[tuple[str, ...], ...] = (
-    ("parts",),
+    ("parts", "checks"),
     ("book_engine",),
     ("cross_reversals",),
     ("cross_payments",),

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from detectors.accounts import HELD, Account
 from detectors.ledgers import Parcel
@@ -20,6 +21,7 @@ from detectors.tracer import Movement
 from streams.files.replay import replay
 from streams.settings import load_settings
 from streams.simulate.world import STYLES, simulate
+from tests.unit.labelled_sample import labelled_folder
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -38,7 +40,7 @@ def test_every_benchmark_is_run_here_and_described() -> None:
     names = {path.stem for path in BENCHMARKS.glob("*.py")}
     with_a_broker = {"bench_live", "stock_faust"}  # run in tests/broker
     assert names - with_a_broker == {
-        "account_days", "bench", "bookings_by_style", "detection", "innocent_pack", "maxflow", "restart",
+        "account_days", "bench", "bookings_by_style", "detection", "innocent_pack", "maxflow", "peers", "restart",
     }  # fmt: skip
     text = (BENCHMARKS / "README.md").read_text(encoding="utf-8")
     assert [name for name in sorted(names) if f"{name}.py" not in text] == []
@@ -192,3 +194,29 @@ def test_the_innocent_pack_counts_what_it_says(tmp_path: Path) -> None:
     assert mixed["eligible_own_alert"] <= mixed["eligible_any_breach"] <= mixed["eligible"] <= mixed["misused"]
     assert sum(row["misused"] for row in mixed["typologies"]) == mixed["misused"]
     assert sum(row["alerts"] for row in mixed["typologies"]) >= mixed["breach_alerts"]
+
+
+def test_the_product_is_compared_with_the_peers_that_are_installed(tmp_path: Path) -> None:
+    peers = _load("peers")
+    folder = labelled_folder(tmp_path / "payments", payments=900)
+    told: list[str] = []
+    found = peers.compare(folder, ["none", "delayed:1"], {"gfp-1"}, told.append)
+    always = {"product, none", "product, delayed:1", "product, same payments", "pass-through", "hst"}
+    absent = [name for name in ("gfp-128", "challenger") if name not in found]
+    assert always <= set(found)
+    assert all(any(line.startswith(f"{name} is left out") for line in told) for name in absent)
+    for row in found.values():
+        assert 0 <= row["average_precision"] <= 1
+    assert found["pass-through"]["average_precision"] > 0.3  # the sample's misuse hands money on whole
+    assert found["product, none"]["payments_per_second"] > 0
+    with Path("/dev/null").open("w") as nowhere:
+        peers.show(found, Console(file=nowhere, width=110))
+
+
+def test_the_pass_through_rule_and_the_trees_see_the_past_only(tmp_path: Path) -> None:
+    peers = _load("peers")
+    flows = peers.read_flows(labelled_folder(tmp_path / "payments", payments=300))
+    half = len(flows.payer) // 2
+    first = peers.Flows(flows.payments, *(column[:half] for column in flows[1:]))
+    for method in (peers.pass_through, peers.half_space_trees):
+        assert method(first).scores.tolist() == method(flows).scores[:half].tolist()

@@ -60,11 +60,11 @@ def moved(event: Event, by: timedelta) -> Event:
     return msgspec.structs.replace(event, **changes)
 
 
-def mixed_stream() -> list[Event]:
-    """The events of all scenarios in one stream, each scenario moved by whole days behind the one before."""
+def stream_of(scenarios: list[Scenario]) -> list[Event]:
+    """The events of these scenarios in one stream, each scenario moved by whole days behind the one before."""
     stream: list[Event] = []
     free = FIRST_DAY
-    for number, scenario in enumerate(SCENARIOS):
+    for number, scenario in enumerate(scenarios):
         events = [renamed(event, f"s{number}.") for event in events_of(scenario)]
         if events:
             by = timedelta(days=(free - min(event.event_time for event in events)).days + 1)
@@ -73,7 +73,7 @@ def mixed_stream() -> list[Event]:
     return stream
 
 
-STREAM = mixed_stream()
+STREAM = stream_of(SCENARIOS)
 
 
 def outputs_of(engine: Engine, events: list[Event]) -> list[bytes]:

@@ -222,3 +222,23 @@ def test_traced_thefts_without_their_ends_are_refused(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_numbered_pattern_is_named_by_its_shape(payments: str, shape: str) -> None:
     assert shape_of([(pair[0], pair[1]) for pair in payments.split()]) == shape
+
+
+def berka_folder(path: Path) -> Path:
+    path.mkdir()
+    (path / "disp.asc").write_text('"disp_id";"client_id";"account_id";"type"\n1;1;1;"OWNER"\n2;2;2;"OWNER"\n')
+    loans = ["1;1;930102;100000;12;8333;B", "2;2;930103;50000;12;4166;A", "3;2;980103;90000;12;4166;D"]
+    (path / "loan.asc").write_text(
+        "\n".join(['"loan_id";"account_id";"date";"amount";"duration";"payments";"status"', *loans]) + "\n"
+    )
+    head = '"trans_id";"account_id";"date";"type";"operation";"amount";"balance";"k_symbol";"bank";"account"'
+    rows = [f'{n};{1 + n % 2};9301{n:02d};"VYDAJ";"PREVOD NA UCET";900;{9000 - 9 * n};"";"AB";"{n % 3}7"' for n in range(1, 29)]
+    (path / "trans_1993.asc").write_text("\n".join([head, *rows]) + "\n")
+    return path
+
+
+def test_a_bank_with_repayment_statuses_is_measured_on_the_loans_of_its_time(tmp_path: Path) -> None:
+    measures = run(Request(berka_folder(tmp_path / "b"), SHIPPED), lambda _: None).measures
+    assert (measures.loans, measures.unpaid, measures.accounts) == (2, 1, 2)
+    assert measures.average_precision_by_amount == 1.0
+    assert measures.alerts_per_1000_account_days == 0

@@ -85,7 +85,7 @@ def evaluate(
     with tempfile.TemporaryDirectory(prefix="fundtrail-") as name:
         topics = Path(name) / "topics"
         progress(f"{directory.name}: {len(payments.txn_ids):,} payments from account to account; converting")
-        convert(_kind_of(directory), directory, topics)
+        convert(kind_of(directory), directory, topics)
         (topics / "labels.csv").unlink(missing_ok=True)  # nobody reads it; nobody could
         for seed in seeds:
             runs.append(fold(topics, configuration, plan, payments, seed))
@@ -100,7 +100,7 @@ def evaluate(
     )  # fmt: skip
 
 
-def _kind_of(directory: Path) -> str:
+def kind_of(directory: Path) -> str:
     """Which converter reads the folder: balances beside the payments are AMLGentex's, currencies Tide's."""
     columns = pq.read_schema(directory / TRANSACTIONS).names
     kind = "payments" if "payer_balance_minor" in columns else "tide"
@@ -111,8 +111,15 @@ def _kind_of(directory: Path) -> str:
     return kind
 
 
-def fold(topics: Path, configuration: Configuration, plan: Plan, payments: Payments, seed: int) -> Run:
-    """One fold over topic files. Only ``plan`` decides which answers the engine gets to know."""
+def fold(
+    topics: Path, configuration: Configuration, plan: Plan, payments: Payments, seed: int,
+    features: dict[str, tuple[float, ...]] | None = None,
+) -> Run:  # fmt: skip
+    """One fold over topic files. Only ``plan`` decides which answers the engine gets to know.
+
+    Args:
+        features: takes each payment's features as scored.
+    """
     engine = Engine(_seeded(configuration, seed))
     answers = dict(zip(payments.txn_ids, payments.positive.tolist(), strict=True)) if plan.budget != 0 else {}
     teacher = Teacher(plan, answers.__getitem__, random.Random(f"audit-{seed}"))
@@ -126,6 +133,8 @@ def fold(topics: Path, configuration: Configuration, plan: Plan, payments: Payme
                 outputs = engine.apply(row[5], row[0])
                 if outputs.scores or outputs.alerts or outputs.loan_scores:
                     _take(run, outputs, teacher)
+                    if features is not None:
+                        features.update((score.txn_id, score.features) for score in outputs.scores)
             run.seconds += time.perf_counter() - started
             run.records += sum(type(row[5]) is AccountTransaction for row in rows)
     run.told = teacher.told
