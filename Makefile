@@ -10,7 +10,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 LOCK := requirements.lock
 
-.PHONY: help setup demo test broker broker-jars simulation layout lint format types schemas bench bench-live ci lock clean
+.PHONY: help setup demo test broker broker-jars simulation nightly layout lint format types schemas bench bench-live ci lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 19
@@ -46,6 +46,10 @@ broker: $(READY)  ## only the tests that meet a real Kafka (Java 17 and Maven, o
 
 simulation: $(READY)  ## the live path under a seeded scheduler with faults, without Kafka: SEEDS worlds from FIRST on
 	@$(PY) -m tests.simulation --seeds $(SEEDS) --from $(FIRST)
+
+nightly: $(READY)  ## what takes an hour: 500 kills on a real Kafka, 20,000 simulated worlds
+	@LIVE_KILLS=500 REQUIRE_BROKER=1 $(PY) -m pytest -q -s tests/broker/test_kills.py
+	@$(PY) -m tests.simulation --seeds 20000 --from 1000000
 
 broker-jars: $(READY)  ## fetch the real Kafka of the tests, once
 	@$(PY) -W ignore -m tests.broker.jars

@@ -124,7 +124,9 @@ class Bench:
     def fold(self, source: Path, records: int) -> Result:
         """Detect from the journal against the embedded replay of the same files."""
         out = self.folder / "embedded"
+        began_cpu = time.process_time()
         summary = replay([source], out, load_settings())
+        embedded_cpu = time.process_time() - began_cpu
         live = self.run()
         live.load(source)
         with live.running("intake", "intake") as worker:
@@ -132,14 +134,17 @@ class Bench:
             wait_until(lambda: worker.metrics()[written] >= records, "the journal", 900)
         with live.running("detect", "detect", settings=live.settings(checkpoint_ms=10_000)) as worker:
             wait_until(lambda: _folded(worker) > 0, "first page folded", 60)
-            began, before = time.monotonic(), _folded(worker)
+            began, cpu, before = time.monotonic(), worker_cpu(worker), _folded(worker)
             wait_until(lambda: _folded(worker) >= records, "all records folded", 900)
-            seconds = (time.monotonic() - began) * records / max(1, records - before)
+            scale = records / max(1, records - before)
+            seconds, spent = (time.monotonic() - began) * scale, (worker_cpu(worker) - cpu) * scale
         return {
             "records": records,
             "embedded_per_second": summary.records_per_second,
             "detect_per_second": round(records / seconds),
             "ratio": round(records / seconds / summary.records_per_second, 2),
+            "embedded_cpu_us": round(embedded_cpu / records * 1e6, 1),
+            "detect_cpu_us": round(spent / records * 1e6, 1),
             "same_alerts": str(digest(live.alerts()) == digest((out / "alerts.jsonl").read_bytes().splitlines())),
         }
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import time
 import uuid
 from typing import Any
@@ -20,6 +21,7 @@ def main(bootstrap: str, topic: str, count: int) -> None:
         f"stock-{uuid.uuid4().hex[:8]}",
         broker=f"kafka://{bootstrap}",
         store="memory://",
+        datadir=tempfile.mkdtemp(),
         topic_allow_declare=False,
         topic_disable_leader=True,
         web_enabled=False,

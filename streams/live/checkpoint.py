@@ -172,6 +172,15 @@ class CheckpointFile:
         with self._read() as file:
             return int(tables.read_meta(file)["next_offset"]) if file is not None else None
 
+    def look(self, book: int) -> None:
+        """Whether :meth:`load` would know what to do with the file; raises what it would. Holds no lock afterwards."""
+        try:
+            with self._read() as file:
+                if file is not None:
+                    self._check(tables.read_meta(file), book)
+        finally:
+            self.close()
+
     def replace(self, other: Path) -> None:
         """Put another state file in the place of this one."""
         self.lock.take()

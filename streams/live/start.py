@@ -8,9 +8,11 @@ from pathlib import Path
 import msgspec
 
 from detectors.books import Books
+from streams.live.checkpoint import CheckpointFile
 from streams.live.connection import Connection, admin_of, connection_of
 from streams.live.names import JOURNAL
 from streams.live.preflight import STATE_WAIT_SECONDS, preflight
+from streams.live.state_errors import OtherGeneration, StateError
 from streams.live.state_folder import StateFolder
 from streams.live.topics import present_topics
 from streams.live.worker import Worker
@@ -32,11 +34,34 @@ def start_worker(settings: Settings, roles: tuple[str, ...], bootstrap: str | No
         StateFolderHeld: another worker has the state folder.
     """
     connection = connection_of(settings.live.kafka, bootstrap)
-    mistakes = preflight(settings.live, roles, connection)
+    _demand_none(preflight(settings.live, roles, connection))
+    StateFolder(Path(settings.live.detect.state_dir)).claim(STATE_WAIT_SECONDS)
+    worker = Worker(settings, roles, connection, books_of(connection, settings.live.books), new_generation=new_generation)
+    if "detect" in roles:
+        _demand_none(state_mistakes(Path(settings.live.detect.state_dir), worker.generation, new_generation=new_generation))
+    worker.run()
+
+
+def state_mistakes(state_dir: Path, generation: str, *, new_generation: bool) -> list[str]:
+    """What detect would stumble over when it gets one of the books it has a state of; one sentence each with the remedy."""
+    mistakes = []
+    for path in sorted(state_dir.glob("book-*.sqlite")):
+        number = path.stem.removeprefix("book-")
+        if not number.isdigit():
+            continue  # put aside by an earlier generation
+        try:
+            CheckpointFile(path, generation).look(int(number))
+        except OtherGeneration as error:
+            if not new_generation:
+                mistakes.append(f"{error}; --new-generation does that and keeps the file")
+        except StateError as error:
+            mistakes.append(str(error))
+    return mistakes
+
+
+def _demand_none(mistakes: list[str]) -> None:
     if mistakes:
         raise NotFit("nothing was consumed:\n" + "\n".join(f"- {mistake}" for mistake in mistakes))
-    StateFolder(Path(settings.live.detect.state_dir)).claim(STATE_WAIT_SECONDS)
-    Worker(settings, roles, connection, books_of(connection, settings.live.books), new_generation=new_generation).run()
 
 
 def with_arguments(settings: Settings, *, prefix: str | None, state_dir: Path | None, port: int | None) -> Settings:

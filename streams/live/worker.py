@@ -32,6 +32,7 @@ from streams.live.metrics import Collector
 from streams.live.monitor import Monitor
 from streams.live.names import DETECT_GROUP, INTAKE_GROUP, JOURNAL, SOURCES, topic_name
 from streams.live.pause_guard import PausedTooLong, PauseGuard
+from streams.live.rare_collection import collect_rarely, spare_survivors_for_ever
 from streams.live.state_errors import StateError
 from streams.settings import Settings
 
@@ -92,6 +93,7 @@ class Worker:
     def run(self) -> None:
         """Run until told to stop; does not return when something fails."""
         self.monitor.start()
+        collect_rarely()
         live = self.settings.live
         logger.warning(
             "%s on %s (prefix %r), generation %s, state in %s; metrics at %s",
@@ -125,7 +127,7 @@ class Worker:
         names = [topic_name(prefix, topic) for topic in topics]
         for name in names:
             self._agent(app, name, take)
-        for task in (*tasks, self.guard.beat, self._watch):
+        for task in (*tasks, self.guard.beat, self._watch, spare_survivors_for_ever):
             app.task(self._guarded(task))
         app.on_before_shutdown.connect(self._shutdown, weak=False)  # type: ignore[arg-type]
         return app
@@ -135,6 +137,7 @@ class Worker:
         session_s = self.settings.live.kafka.session_timeout_ms / 1000
         return {
             **self.connection.for_faust(),
+            "datadir": str(Path(self.settings.live.detect.state_dir) / "faust"),  # else it makes folders where it is started
             "broker_session_timeout": session_s,
             "broker_heartbeat_interval": session_s / 10,
             "broker_request_timeout": max(60.0, session_s + 5),

@@ -20,7 +20,7 @@ from streams.files.inputs import find_topic_files
 from streams.files.merge import merge
 from streams.files.readers import open_sources
 from streams.live.journal import decode_page
-from streams.live.names import ALERTS, FOLLOWS_HEADER, JOURNAL, LOAN_RISK, ORDER_HEADER, REJECTS, SOURCES
+from streams.live.names import ALERTS, FOLLOWS_HEADER, INTAKE_GROUP, JOURNAL, LOAN_RISK, ORDER_HEADER, REJECTS, SOURCES
 from streams.live.topics import create_missing, declared_topics
 
 REPOSITORY = Path(__file__).parents[2]
@@ -102,6 +102,21 @@ class LiveRun:
         """Coordinates -> the last reject of them."""
         return {message.key.decode(): message.value for message in self.read(REJECTS)}
 
+    def taken_in(self) -> int:
+        """How many source records intake has committed."""
+        group = self.prefix + INTAKE_GROUP
+        with KafkaAdminClient(bootstrap_servers=self.bootstrap) as admin:
+            return sum(max(0, one.offset) for one in admin.list_group_offsets({group: None})[group].values())
+
+    def tool(self, *arguments: object) -> tuple[int, str]:
+        """A command beside the workers; (exit code, complaints)."""
+        where = ["--bootstrap", self.bootstrap, "--config", str(self.settings(with_prefix=True))]
+        done = subprocess.run(
+            [*FUNDTRAIL, *map(str, arguments), *where], capture_output=True, text=True, timeout=DEADLINE_S,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        )  # fmt: skip
+        return done.returncode, done.stderr
+
     def assert_alerts(self, expected: list[bytes]) -> None:
         """The same alerts in the same bytes; else where they part, and where intake left the order of the load."""
         found = self.alerts()
@@ -140,9 +155,11 @@ class LiveRun:
 
     # --- workers ------------------------------------------------------------------------------------------------------
 
-    def settings(self, *, checkpoint_ms: int = 1_000, publish: Path | None = None) -> Path:
-        path = self.folder / "settings.toml"
+    def settings(self, *, checkpoint_ms: int = 1_000, publish: Path | None = None, with_prefix: bool = False) -> Path:
+        path = self.folder / ("tools.toml" if with_prefix else "settings.toml")
         text = SETTINGS.format(session=SESSION_MS, checkpoint=checkpoint_ms, publish=publish or "", publish_every=1_000)
+        if with_prefix:
+            text = text.replace("[kafka]", f'[kafka]\nprefix = "{self.prefix}"')
         path.write_text(text, encoding="utf-8")
         return path
 
@@ -154,11 +171,12 @@ class LiveRun:
         fault: str = "",
         settings: Path | None = None,
         more: Iterable[str] = (),
+        before: str = "",
     ) -> Worker:
-        """A worker as a process of its own."""
+        """A worker as a process of its own; ``before`` is what its Python does first."""
         arguments = ["worker", "--bootstrap", self.bootstrap, "--prefix", self.prefix, "--role", role, "--port", "0"]
         arguments += ["--state-dir", str(self.folder / state), "--config", str(settings or self.settings()), *more]
-        return Worker(arguments, self.folder / f"{state}-{role}.log", fault)
+        return Worker(arguments, self.folder / f"{state}-{role}.log", fault, before)
 
     @contextmanager
     def running(self, role: str = "both", state: str = "state", **options: Any) -> Iterator[Worker]:
@@ -182,12 +200,13 @@ class LiveRun:
 class Worker:
     """A worker process."""
 
-    def __init__(self, arguments: list[str], log: Path, fault: str) -> None:
+    def __init__(self, arguments: list[str], log: Path, fault: str, before: str = "") -> None:
         self.log = log
         self.begin = log.stat().st_size if log.exists() else 0
         environment = {**os.environ, "FUNDTRAIL_FAULT": fault, "PYTHONPATH": str(REPOSITORY)}
         with log.open("ab") as output:
-            self.process = subprocess.Popen([*FUNDTRAIL, *arguments], stdout=output, stderr=output, env=environment)
+            command = [*FUNDTRAIL[:-1], f"{before}\n{FUNDTRAIL[-1]}", *arguments]
+            self.process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
 
     @property
     def is_running(self) -> bool:

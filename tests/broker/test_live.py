@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,15 +12,13 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from streams.files.replay import replay
-from streams.live.fault_points import STEPS
 from streams.settings import load_settings
 from streams.simulate.world import simulate
 from tests.broker.kafka import Broker
-from tests.broker.live_run import ALERTS, JOURNAL, LOAN_RISK, LiveRun, Worker, records_of, wait_until
+from tests.broker.live_run import ALERTS, LOAN_RISK, LiveRun, Worker, records_of, wait_until
 from tests.broker.shared import Reached
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
-KILLS = int(__import__("os").environ.get("LIVE_KILLS", "30"))
 
 
 class Bank:
@@ -32,6 +29,7 @@ class Bank:
         self.source.mkdir()
         simulate(self.source, loans=loans, days=days, seed=seed, misuse_share=0.3)
         out = folder / "replayed"
+        self.replayed = out
         self.summary = replay([self.source], out, load_settings())
         self.alerts = (out / "alerts.jsonl").read_bytes().splitlines()
 
@@ -53,11 +51,13 @@ def live(broker: Reached, prefix: str, tmp_path: Path) -> Iterator[LiveRun]:
     run.close()
 
 
-def test_the_live_path_says_what_a_replay_says_and_accounts_for_every_record(live: LiveRun, bank: Bank) -> None:
+def test_replay_live_path_and_replay_of_the_journal_give_the_same_bytes_and_account_for_every_record(
+    live: LiveRun, bank: Bank
+) -> None:
     sent = live.load(bank.source)
     with live.running() as worker:
         live.until_alerts(len(bank.alerts), worker)
-        wait_until(lambda: worker.metrics()['fundtrail_journal_lag_pages{book="0"}'] == 0, "end of the journal")
+        wait_until(lambda: _caught_up(worker), "end of the journal")
         metrics = worker.metrics()
         assert '"ok": true' in worker.get("/health/ready")
     live.assert_alerts(bank.alerts)
@@ -66,39 +66,10 @@ def test_the_live_path_says_what_a_replay_says_and_accounts_for_every_record(liv
     assert metrics["fundtrail_intake_accounting_difference"] == 0
     assert metrics['fundtrail_detect_accounting_difference{book="0"}'] == 0
     assert metrics['fundtrail_withheld_total{book="0"}'] == 0
-
-
-def test_no_kill_at_any_step_loses_or_doubles_an_alert(live: LiveRun, large_bank: Bank) -> None:
-    """Intake and detect as two processes, each killed again and again: at armed steps and at random moments."""
-    live.load(large_bank.source)
-    chance = random.Random(2024)
-    steps = [f"{step}:{times}" for step in STEPS for times in (1, 3)]
-    for kill in range(KILLS):
-        role = chance.choice(("intake", "detect", "detect"))
-        other = "detect" if role == "intake" else "intake"
-        armed = [step for step in steps if step.startswith(role)]
-        fault = chance.choice(armed) if kill % 3 else ""
-        victim = live.start(role, f"state-{role}", fault=fault)
-        bystander = live.start(other, f"state-{other}") if chance.random() < 0.3 else None
-        seconds = chance.uniform(0.8, 2.5)
-        try:
-            victim.ends(deadline_s=seconds)
-        except Exception:  # still running: killed in the middle of whatever it does
-            victim.kill()
-        if bystander is not None:
-            bystander.kill()
-    with live.running("intake", "state-intake") as intake, live.running("detect", "state-detect") as detect:
-        live.until_alerts(len(large_bank.alerts), detect)
-        wait_until(lambda: detect.metrics()['fundtrail_journal_lag_pages{book="0"}'] == 0 and _is_written(intake), "the end")
-        counts = detect.metrics()
-    live.assert_alerts(large_bank.alerts)
-    assert counts['fundtrail_detect_records_total{book="0",outcome="applied"}'] == large_bank.summary.records.applied
-    assert counts['fundtrail_detect_accounting_difference{book="0"}'] == 0
-
-
-def _is_written(intake: object) -> bool:
-    metrics = intake.metrics()  # type: ignore[attr-defined]
-    return metrics["fundtrail_intake_waiting"] == 0 and metrics["fundtrail_intake_lanes"] == 1
+    refolded = live.folder / "refolded"
+    assert live.tool("replay", "--from", "kafka", "--out", refolded) == (0, "")
+    for name in ("alerts.jsonl", "loan-risk.jsonl"):
+        assert (refolded / name).read_bytes() == (bank.replayed / name).read_bytes(), name
 
 
 def test_a_lost_state_folder_costs_time_and_no_alert(live: LiveRun, bank: Bank) -> None:
@@ -167,19 +138,6 @@ def _read_with_librdkafka(bootstrap: str, topic: str, count: int) -> list[bytes]
         consumer.close()
 
 
-def test_the_journal_alone_gives_the_same_alerts(live: LiveRun, bank: Bank) -> None:
-    """Whatever order intake found, folding its journal again says the same."""
-    from streams.live.fold import BookFold
-    from streams.live.journal import decode_page
-
-    live.load(bank.source)
-    with live.running() as worker:
-        live.until_alerts(len(bank.alerts), worker)
-    fold = BookFold(0, load_settings().engine, "again")
-    said = [message for page in live.read(JOURNAL) for message in fold.fold(page.offset, decode_page(page.value))]
-    assert [message.entry.value for message in said if message.topic == ALERTS] == live.alerts()
-
-
 def test_a_broker_that_stops_and_dies_is_waited_for(own_broker: Broker, bank: Bank, tmp_path: Path) -> None:
     live = LiveRun(own_broker.bootstrap, "weather.", tmp_path / "live")
     records = list(records_of(bank.source))
@@ -234,7 +192,7 @@ def test_two_books_share_the_work_and_find_most_of_what_one_finds_even_in_a_rush
         wait_until(lambda: _has_book(first) and _has_book(second), "one book for each")
         for begin in range(0, len(records), 200):
             sent = live.send(records[begin : begin + 200], first=begin) + begin
-            wait_until(lambda sent=sent: _taken_in(first, second) == sent, "records taken in")  # type: ignore[misc]
+            wait_until(lambda sent=sent: live.taken_in() == sent, "records taken in and committed")  # type: ignore[misc]
             wait_until(lambda: _at_rest(first) and _at_rest(second), "books at rest")
     said = {_revision(alert) for book in (0, 1) for alert in live.alerts(book)}
     expected = {_revision(alert) for alert in bank.alerts}
@@ -242,10 +200,6 @@ def test_two_books_share_the_work_and_find_most_of_what_one_finds_even_in_a_rush
         f"{len(said & expected)} of {len(expected)}, and {len(said - expected)} others"
     )
     live.close()
-
-
-def _taken_in(*workers: Worker) -> int:
-    return int(sum(worker.metrics()['fundtrail_intake_records_total{outcome="journalled"}'] for worker in workers))
 
 
 def _at_rest(worker: Worker) -> bool:
