@@ -23,7 +23,7 @@ from detectors.instants import rfc3339
 from detectors.loans import Loan, Passage, Published
 from detectors.lots import Transfer
 from detectors.sentences import sentences
-from detectors.uses import LOAN_INTEREST, LOAN_REPAYMENT, TIME_DEPOSIT, WEALTH
+from detectors.uses import LOAN_INTEREST, LOAN_REPAYMENT, OTHER, TIME_DEPOSIT, WEALTH
 
 WITHIN_THE_BANK = frozenset({HELD, IN_TRANSIT, TIME_DEPOSIT, WEALTH, LOAN_REPAYMENT, LOAN_INTEREST})
 """Places whose money the bank's own records still show; anywhere else it has left the bank."""
@@ -65,7 +65,10 @@ class AlertBook:
             said.said_ms = watermark_ms
         said.revision, said.status, said.severity = alert.revision, alert.status, alert.severity
         said.traced_minor, said.certain_minor = alert.traced_estimate_minor, alert.traced_min_minor
-        said.possible_minor = alert.traced_max_minor
+        said.possible_minor, said.exact = alert.traced_max_minor, alert.bounds_exact
+        if finding.hits:
+            use = finding.hits[-1].transfer.use
+            said.destination = use if use != OTHER else detector.name
         said.score = alert.score if finding.stands else 0.0
         if finding.group is not None:
             for loan in finding.group.loans.values():

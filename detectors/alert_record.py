@@ -170,12 +170,16 @@ class Alert(Struct, frozen=True, kw_only=True, tag_field="record", tag="alert"):
 
 
 class TracedUse(Struct, frozen=True, kw_only=True):
-    """How much of a loan went to one class of use: ``certain <= attributed <= possible``."""
+    """How much of a loan went to one class of destination, by its open alerts: ``certain <= attributed <= possible``.
+
+    The class is the class of use of the last payment (``SECURITIES``); where that is ``OTHER``, what the alert calls it
+    (``RETURN_TO_BORROWER_SIDE``). Of loans without an open alert only ``left_minor`` is known, which is attributed.
+    """
 
     certain_minor: int
     attributed_minor: int
     possible_minor: int
-    exact: bool  # False: a limit cut the subgraph, the bounds are wide
+    exact: bool  # False: the bounds are wide
 
 
 class LoanRisk(Struct, frozen=True, kw_only=True, tag_field="record", tag="loan_risk"):
@@ -201,4 +205,19 @@ class LoanRisk(Struct, frozen=True, kw_only=True, tag_field="record", tag="loan_
     as_of: str
     human_reviewed: bool
     usable_for_pricing: bool  # only what a person has reviewed is
-    traced: dict[str, TracedUse] = {}  # class of use -> bounds; of loans with an open alert, others have only left_minor
+    traced: dict[str, TracedUse] = {}  # where open alerts say it went; see TracedUse
+
+
+class PortfolioShare(Struct, frozen=True, kw_only=True, tag_field="record", tag="portfolio_share"):
+    """How much of what was paid out is flagged, in one cut of the portfolio; the last record of a cell holds."""
+
+    schema_version: Literal[1] = 1
+    dimension: Literal["product", "branch", "industry", "vintage"]
+    value: str  # e.g. WORKING_CAPITAL, a branch's org_id, F52, 2026-01; "(not stated)" where the feed does not say
+    currency: str
+    loans: int
+    flagged_loans: int  # in the state WATCH, SUSPICIOUS or CONFIRMED
+    disbursed_minor: int
+    flagged_minor: int  # paid out to the flagged loans
+    share: float  # flagged_minor / disbursed_minor
+    as_of: str

@@ -181,7 +181,7 @@ class BookEngine(CrossReversals):
             account.first_ms, account.in_count, account.in_minor, payees = (
                 item.traffic.first_ms, item.traffic.in_count, item.traffic.in_minor, item.traffic.payees
             )  # fmt: skip
-            account.payees = dict(payees) or None
+            account.payees, account.payer_count = dict(payees) or None, item.traffic.payer_count
 
     def _account(self, item: Accounted, sender: int, outputs: Outputs) -> None:
         loan = self.lending.loan_of.get(item.number)

@@ -32,6 +32,8 @@ _IN_ENGLISH = {
 
 def bridges_of(passage: Passage, uses: frozenset[str], days_max: int, context: Context) -> list[Purchase]:
     """Purchases by the borrower's side, before the payout, that the passage's payee had funded (or, a repayment, made)."""
+    if not days_max:
+        return []
     loan, funder = passage.loan, passage.payee
     at_ms = passage.transfer.event_time_ms
     if at_ms - loan.paid_ms > days_max * DAY_MS or context.side(loan, funder, at_ms) == BORROWER:

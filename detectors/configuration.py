@@ -18,6 +18,7 @@ from detectors.groups import GroupLimits
 from detectors.learners.triage import LearningLimits
 from detectors.legs import LegLimits
 from detectors.parties import PartyLimits
+from detectors.portfolio import PortfolioLimits
 from detectors.ruleset import RuleSet
 from detectors.tracer import TraceLimits
 from detectors.uses import CodeLists
@@ -53,6 +54,7 @@ class Configuration(Struct, frozen=True, kw_only=True):
     parties: PartyLimits = PartyLimits()
     dealings: DealingLimits = DealingLimits()
     groups: GroupLimits = GroupLimits()
+    portfolio: PortfolioLimits = PortfolioLimits()
     typologies: tuple[str, ...] = ()  # codes of those that judge; empty: all of them
     learning: LearningLimits = LearningLimits()
     utc_offset_minutes: int = 480  # of the calendar days that rules speak of; 480 = Beijing

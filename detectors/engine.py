@@ -18,7 +18,7 @@ import msgspec
 from detectors import snapshot
 from detectors.accounts import OTHER_BANK, Account
 from detectors.alert import AlertBook
-from detectors.alert_record import Alert, LoanRisk
+from detectors.alert_record import Alert, LoanRisk, PortfolioShare
 from detectors.calibration import Calibration
 from detectors.configuration import Configuration
 from detectors.dealings import Dealings
@@ -36,6 +36,7 @@ from detectors.loans import LOAN_ITSELF, Loan, Passage, Published
 from detectors.lots import Origin, Transfer
 from detectors.parties import Parties
 from detectors.places import Places
+from detectors.portfolio import Portfolio
 from detectors.recent import Recent
 from detectors.remittance import Remittance
 from detectors.risk import risk_of
@@ -54,13 +55,14 @@ SWEEP_MS = 60_000
 class Outputs:
     """What one event led to. ``status`` is ``applied``, ``duplicate`` or ``rejected`` (then ``fault`` says why)."""
 
-    __slots__ = ("alerts", "fault", "loan_scores", "movements", "remittances", "risks", "scores", "status")
+    __slots__ = ("alerts", "fault", "loan_scores", "movements", "portfolio", "remittances", "risks", "scores", "status")
 
     def __init__(self, status: str = "applied", fault: Fault | None = None) -> None:
         self.status = status
         self.fault = fault
         self.alerts: tuple[Alert, ...] = ()
         self.risks: tuple[LoanRisk, ...] = ()
+        self.portfolio: tuple[PortfolioShare, ...] = ()
         self.movements: tuple[Movement, ...] = ()  # what loan money the event moved; for whoever follows the money itself
         self.remittances: tuple[Remittance, ...] = ()  # for other books; none where there is one book
         self.loan_scores: tuple[LoanScore, ...] = ()  # of loans whose score has risen
@@ -76,6 +78,7 @@ class Engine:
 
     state: ClassVar[frozenset[str]] = frozenset({
         "alert_book", "counts", "dealings", "groups", "legs", "lending", "next_sweep_ms", "outcomes", "parties", "places",
+        "portfolio",
         "reversal_legs", "reversible", "seen", "subject_of_alert", "suspects", "tracer", "unowned", "watermark_ms",
     })  # fmt: skip
     """What a snapshot holds; all else is made from it and the configuration."""
@@ -97,6 +100,7 @@ class Engine:
         self.alert_book = AlertBook(configuration.alerts, configuration.digest())
         self.dealings = Dealings(configuration.dealings)
         self.groups = Groups(configuration.groups)
+        self.portfolio = Portfolio(configuration.portfolio, configuration.utc_offset_minutes)
         self.subject_of_alert: dict[str, Loan | Group] = {}
         self.outcomes = Outcomes(configuration.dispositions)
         self.seen: Recent[int] = Recent(fold.seen_ids_max)
@@ -326,6 +330,8 @@ class Engine:
                 self._hear(finding, detector, outputs)
 
     def _tell_loan(self, loan: Loan, outputs: Outputs) -> None:
+        self.portfolio.lend(loan)
+        self.portfolio.flag(loan, loan.risk_state)
         if loan.info is not None:
             self.dealings.note_loan(loan.info)
         for detector in self.detectors:
@@ -424,6 +430,7 @@ class Engine:
             del self.unowned[next(iter(self.unowned))]
         self.tracer.forget_before(event_time_ms)
         self.places.forget_before(event_time_ms - waits_ms)
+        outputs.portfolio += self.portfolio.news(event_time_ms)
         for what, loan in self.lending.due(event_time_ms):
             if what == RETIRE:
                 self._retire(loan, outputs)
@@ -580,9 +587,14 @@ class Engine:
 
     def _restate(self, loan: Loan, outputs: Outputs) -> None:
         risk = risk_of(loan, self.watermark_ms or 0)
+        self.portfolio.flag(loan, risk.state)
         if risk.state != loan.risk_state or risk.open_alerts:
             loan.risk_state = risk.state
             outputs.risks += (risk,)
+
+    def portfolio_shares(self) -> tuple[PortfolioShare, ...]:
+        """Loan asset quality as it is now, cell by cell."""
+        return self.portfolio.shares(self.watermark_ms or 0)
 
     def loan_risks(self) -> Iterator[LoanRisk]:
         """The present state of every loan that is followed, in the order of their payouts."""
@@ -595,7 +607,8 @@ class Engine:
     def counters(self) -> dict[str, int]:
         """Everything that was counted, by name; forgetting included."""
         parts = (
-            self.tracer, self.parties, self.places, self.legs, self.lending, self.alert_book, self.groups, self.triage,
+            self.tracer, self.parties, self.places, self.legs, self.lending, self.alert_book, self.groups, self.portfolio,
+            self.triage,
         )  # fmt: skip
         total = sum((part.counts for part in parts), self.counts)
         total.update({name: count for name, count in self.dealings.forgotten().items() if count})

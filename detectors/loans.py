@@ -53,8 +53,8 @@ class Passage:
 class Published:
     """What subscribers last heard of one alert."""
 
-    __slots__ = ("alert_id", "certain_minor", "outcome", "outcome_ms", "possible_minor", "revision", "said_ms", "score",
-                 "severity", "status", "traced_minor")  # fmt: skip
+    __slots__ = ("alert_id", "certain_minor", "destination", "exact", "outcome", "outcome_ms", "possible_minor", "revision",
+                 "said_ms", "score", "severity", "status", "traced_minor")  # fmt: skip
 
     def __init__(self, alert_id: str) -> None:
         self.alert_id = alert_id
@@ -66,6 +66,8 @@ class Published:
         self.traced_minor = 0
         self.certain_minor = 0
         self.possible_minor = 0
+        self.exact = True
+        self.destination: str | None = None  # class of where the money went; None: the alert traces none
         self.outcome: str | None = None  # the analyst's, and when
         self.outcome_ms = 0
 
@@ -73,7 +75,8 @@ class Published:
 class Loan:
     """One loan. ``info`` is None as long as only its deposit credit has been seen."""
 
-    __slots__ = ("account", "alerts", "amount_minor", "borrower_id", "entrusted_accounts", "hits", "info", "loan_id",
+    __slots__ = ("account", "alerts", "amount_minor", "borrower_id", "cells", "counted_minor", "entrusted_accounts", "flagged",
+                 "hits", "info", "loan_id",
                  "marks", "origin", "outcomes", "paid_ms", "pending", "related", "risk_state", "rule_set", "rule_why", "stood",
                  "suspicion")  # fmt: skip
 
@@ -85,6 +88,9 @@ class Loan:
         self.amount_minor = 0
         self.info: LoanDisbursement | None = None
         self.borrower_id: str | None = None
+        self.cells: tuple[str, ...] = ()  # of the portfolio, that it counts in
+        self.counted_minor = 0  # ... and with how much
+        self.flagged = False
         self.entrusted_accounts: frozenset[str] = frozenset()
         self.rule_set: RuleSet | None = None
         self.rule_why = ""

@@ -81,7 +81,8 @@ def _facts(tracer: BookTracer, account: BookAccount) -> Iterator[tuple[int, Fact
     wanted = (shown if account.is_sink else shown | account.followed_by) & ~tracer.own_bit
     traffic: tuple[Any, ...] = known_traffic
     if wanted:
-        traffic = (account.first_ms, account.in_count, account.in_minor, tuple((account.payees or {}).items()))
+        payees = tuple((account.payees or {}).items())
+        traffic = (account.first_ms, account.in_count, account.in_minor, payees, account.payer_count)
         know_traffic = know_traffic if traffic == known_traffic else 0
     to_facts, to_traffic = followers & ~know_facts, wanted & ~know_traffic
     account.told = (know_facts | to_facts, facts, know_traffic | to_traffic, traffic)

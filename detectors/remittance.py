@@ -74,6 +74,7 @@ class Traffic(Struct, frozen=True, array_like=True):
     in_count: int
     in_minor: int
     payees: tuple[tuple[str, int], ...]
+    payer_count: int = 0
 
 
 class Follow(Struct, frozen=True, kw_only=True, tag="follow"):

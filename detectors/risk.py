@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 from detectors.accounts import HELD
-from detectors.alert_record import LoanRisk
+from detectors.alert_record import LoanRisk, TracedUse
 from detectors.economy import INNOCENT
 from detectors.instants import rfc3339
 from detectors.loans import Loan, Published
+
+INCONCLUSIVE = "INCONCLUSIVE_MONITOR"
 
 State = Literal["NORMAL", "WATCH", "SUSPICIOUS", "CONFIRMED", "CLEARED"]
 
@@ -28,8 +30,27 @@ def risk_of(loan: Loan, as_of_ms: int) -> LoanRisk:
         open_alerts=tuple(sorted(said.alert_id for said in unsettled.values())), currency=loan.account.currency,
         paid_out_minor=loan.origin.paid_out_minor, held_minor=places.pop(HELD, 0), left_minor=dict(sorted(places.items())),
         repaid_minor=repaid, reversed_minor=reversed_minor, dropped_minor=dict(sorted(dropped.items())),
-        as_of=rfc3339(as_of_ms), human_reviewed=bool(loan.outcomes), usable_for_pricing=bool(loan.outcomes),
+        as_of=rfc3339(as_of_ms), human_reviewed=bool(loan.outcomes), usable_for_pricing=_is_reviewed(loan),
+        traced=_traced(unsettled),
     )  # fmt: skip
+
+
+def _is_reviewed(loan: Loan) -> bool:
+    """Whether a person has come to a conclusion, and on every alert that is open."""
+    concluded = {name for name, outcome in loan.outcomes.items() if outcome != INCONCLUSIVE}
+    return bool(concluded) and all(said.alert_id in concluded for said in loan.alerts.values() if said.status == "OPEN")
+
+
+def _traced(unsettled: dict[str, Published]) -> dict[str, TracedUse]:
+    """Where the loan's own open alerts say that its money went; of two about one class of destination the larger."""
+    traced: dict[str, TracedUse] = {}
+    own = [said for code, said in unsettled.items() if "/" not in code and said.destination is not None]
+    for said in sorted(own, key=lambda said: (said.destination or "", said.traced_minor)):
+        traced[said.destination or ""] = TracedUse(
+            certain_minor=said.certain_minor, attributed_minor=said.traced_minor, possible_minor=said.possible_minor,
+            exact=said.exact,
+        )  # fmt: skip
+    return traced
 
 
 def _state(loan: Loan, unsettled: dict[str, Published]) -> State:

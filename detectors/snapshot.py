@@ -39,6 +39,7 @@ from detectors.lots import GHOST, OWN, Landing, Lot, Origin, Trail, Transfer
 from detectors.parties import Note, Parties, PartyLimits
 from detectors.payouts import Half, Payouts
 from detectors.places import Places
+from detectors.portfolio import Portfolio, PortfolioLimits
 from detectors.recent import Recent
 from detectors.ruleset import RuleSet, Scorecard
 from detectors.sendings import Sending, Sendings
@@ -50,7 +51,7 @@ CLASSES: dict[str, type[Any]] = {
     cls.__name__: cls
     for cls in (Account, AlertBook, AlertEconomy, BookAccount, BookOrigin, BookTracer, BookTransfer, Budget, Changes, Claim,
                 Dealings, Episode, Gain, Group, Groups, Legs, Lending, Loan, Origin, Outcomes, Parties, Passage, Payouts,
-                Places, Published, Recent, Sendings, Suspects, Tracer, Transfer)
+                Places, Portfolio, Published, Recent, Sendings, Suspects, Tracer, Transfer)
 }  # fmt: skip
 SHORT: tuple[type[Any], ...] = (Holding, Lot, Parcel, Trail)
 """Classes with a form of their own instead of a node."""
@@ -69,6 +70,7 @@ STRUCTS: dict[str, type[Struct]] = {
         GroupLimits,
         LegLimits,
         PartyLimits,
+        PortfolioLimits,
         RelatedPayment,
         Scorecard,
         TraceLimits,

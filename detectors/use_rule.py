@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Generic, Literal, TypeVar, cast
 
+import msgspec
 from msgspec import Struct
 
 from detectors.alert_record import LookAlike
@@ -67,36 +68,36 @@ class UseRule(ABC, Generic[P]):
         if len(hits) >= HITS_MAX or any(hit is passage for hit in hits):  # it may be shown again, better informed
             return ()
         hits.append(passage)
-        return (self._judge_all(passage.loan, context),)
+        return self._judge_all(passage.loan, context)
 
     def bridged(self, passage: Passage, context: Context) -> tuple[Finding, ...]:
         """Count a passage to somebody who funded, before the payout, what the loan must not pay for."""
-        if not self._bridges(passage, context):
-            return ()
+        if not self._bridges(passage, context):  # what was found before may have been taken back since
+            known = any(hit.payee is passage.payee for hit in passage.loan.hits.get(self._bridge_key, ()))
+            return self._judge_all(passage.loan, context) if known else ()
         hits = passage.loan.hits.setdefault(self._bridge_key, [])
         if len(hits) >= HITS_MAX or any(hit is passage for hit in hits):
             return ()
         hits.append(passage)
-        return (self._judge_all(passage.loan, context),)
+        return self._judge_all(passage.loan, context)
 
     def reconsider(self, loan: Loan, seqs: frozenset[int], context: Context) -> tuple[Finding, ...]:
         """Judge anew when a counted passage has been undone."""
         hits = (*loan.hits.get(self.code, ()), *loan.hits.get(self._bridge_key, ()))
         if any(hit.transfer.seq in seqs for hit in hits):
-            return (self._judge_all(loan, context),)
+            return self._judge_all(loan, context)
         return ()
 
-    def _judge_all(self, loan: Loan, context: Context) -> Finding:
+    def _judge_all(self, loan: Loan, context: Context) -> tuple[Finding, ...]:
         """What the money itself did goes first; a bridge is found where that does not stand."""
         hits = loan.hits.get(self.code)
         finding = self.judge(loan, hits, context) if hits else None
         if finding is not None and finding.stands:
-            return finding
+            return (finding,)
         bridge = self._judge_bridges(loan, context)
         if bridge is not None and (bridge.stands or finding is None):
-            return bridge
-        assert finding is not None, f"{self.code} judges loan {loan.loan_id} by nothing"
-        return finding
+            return (bridge,)
+        return (finding,) if finding is not None else ()
 
     # --- bridges: see detectors/bridge.py ----------------------------------------------------------------------------
 
@@ -131,7 +132,9 @@ class UseRule(ABC, Generic[P]):
         share_min = self.share_min(loan, hits, context)
         purchases = list(bought.values())
         if not standing or not purchases:
-            return None if self.code not in loan.alerts else self.judge(loan, standing or hits, context)
+            if self.code not in loan.alerts:
+                return None
+            return msgspec.structs.replace(self._judge_together(loan, hits, False, context), stands=False)
         further = self.bridge_look_alikes(loan, purchases, context)
         return judge_bridge(self.code, loan, standing, purchases, share_min, context, further)
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from detectors.alert_record import Alert, LoanRisk
+from detectors.alert_record import Alert, LoanRisk, PortfolioShare
 from detectors.events import EVENT_TYPES, AccountTransaction, Disposition, Event, ListEntry, LoanDisbursement
 from detectors.money import EXPONENTS
 from streams.codec import SOURCE_SEQ_MAX
@@ -32,6 +32,7 @@ FOLDER = Path("docs") / "schemas"
 OUTPUT_TYPES: dict[str, type[msgspec.Struct]] = {
     "alert": Alert,
     "loan-risk": LoanRisk,
+    "portfolio": PortfolioShare,
     "reject": Reject,
     "live-reject": LiveReject,
 }

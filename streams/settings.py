@@ -30,6 +30,7 @@ from detectors.groups import GroupLimits
 from detectors.learners.triage import LearningLimits
 from detectors.legs import LegLimits
 from detectors.parties import PartyLimits
+from detectors.portfolio import PortfolioLimits
 from detectors.ruleset import RuleSet, RuleSetMistake, extended, overlaps, parse_rule_set
 from detectors.tracer import TraceLimits
 from detectors.typologies import PARAMETER_TYPES
@@ -51,6 +52,7 @@ SECTIONS: dict[str, type[Struct]] = {
     "parties": PartyLimits,
     "dealings": DealingLimits,
     "groups": GroupLimits,
+    "portfolio": PortfolioLimits,
     "learning": LearningLimits,
 }
 """Sections that the fold depends on."""

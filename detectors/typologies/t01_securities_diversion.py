@@ -20,7 +20,7 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     share_min: Annotated[float, Meta(gt=0, le=1)] = 0.10  # of the loan
     window_days: Annotated[int, Meta(ge=1, le=3650)] = 90  # after the payout
     hops_max: Annotated[int, Meta(ge=1, le=100)] = 4  # payments from the borrower's account to the securities account
-    bridge_days: Annotated[int, Meta(ge=1, le=365)] = 30  # around the payout: bought before, the funder repaid after
+    bridge_days: Annotated[int, Meta(ge=0, le=365)] = 30  # bought before, the funder repaid after; 0: no bridges
 
 
 class SecuritiesDiversion(UseRule[Parameters]):

@@ -25,7 +25,7 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     window_days: Annotated[int, Meta(ge=1, le=3650)] = 15
     hops_max: Annotated[int, Meta(ge=1, le=100)] = 4
     parking_days_max: Annotated[int, Meta(ge=0, le=365)] = 5  # redeemed within: parked before a payment, not invested
-    bridge_days: Annotated[int, Meta(ge=1, le=365)] = 30  # around the payout: bought before, the funder repaid after
+    bridge_days: Annotated[int, Meta(ge=0, le=365)] = 30  # bought before, the funder repaid after; 0: no bridges
 
 
 class WealthProductDiversion(UseRule[Parameters]):

@@ -27,7 +27,7 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     decoration_words: tuple[str, ...] = ("装修", "decoration", "renovation")
     lists: tuple[str, ...] = ("PROPERTY_FIRM",)  # whose entries are paid for property
     house_products: tuple[str, ...] = ("MORTGAGE",)  # product classes that pay for houses
-    bridge_days: Annotated[int, Meta(ge=1, le=365)] = 30  # around the payout: bought before, the funder repaid after
+    bridge_days: Annotated[int, Meta(ge=0, le=365)] = 30  # bought before, the funder repaid after; 0: no bridges
 
 
 class PropertyDiversion(UseRule[Parameters]):

@@ -25,7 +25,7 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     share_min: Annotated[float, Meta(gt=0, le=1)] = 0.50
     window_days: Annotated[int, Meta(ge=1, le=3650)] = 3
     hops_max: Annotated[int, Meta(ge=1, le=100)] = 4
-    bridge_days: Annotated[int, Meta(ge=1, le=365)] = 30  # around the payout: bought before, the funder repaid after
+    bridge_days: Annotated[int, Meta(ge=0, le=365)] = 30  # bought before, the funder repaid after; 0: no bridges
 
 
 class LoanRepaysLoan(UseRule[Parameters]):
@@ -79,8 +79,14 @@ class LoanRepaysLoan(UseRule[Parameters]):
         )  # fmt: skip
 
     def is_bridge(self, bought: Purchase, loan: Loan, context: Context) -> bool:
-        """A mortgage that somebody settled is T04's."""
-        return bought.loan_id != loan.loan_id and (bought.loan_id is None or bought.loan_id not in context.dealings.mortgages)
+        """Another loan of the borrower's side. A mortgage that somebody settled is T04's, others' loans are their business."""
+        if bought.loan_id == loan.loan_id or (bought.loan_id is not None and bought.loan_id in context.dealings.mortgages):
+            return False
+        payer, at_ms = context.tracer.look(bought.transfer.payer, loan.currency), bought.transfer.event_time_ms
+        if payer is loan.account or (payer is not None and context.side(loan, payer, at_ms) is not None):
+            return True
+        own = context.loans_of(loan.borrower_id) if loan.borrower_id is not None else ()
+        return any(other.loan_id == bought.loan_id for other in own)
 
     def bridge_look_alikes(self, loan: Loan, bought: list[Purchase], context: Context) -> tuple[LookAlike, ...]:
         info = loan.info

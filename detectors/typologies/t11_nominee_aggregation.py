@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from detectors.accounts import Account
 from detectors.alert_record import LookAlike, Measure
 from detectors.detector import PAYMENT, Context, Payment
 from detectors.finding import Finding
@@ -15,7 +17,7 @@ from detectors.groups import Group
 from detectors.loans import Loan, Passage
 from detectors.money import format_money
 from detectors.use_rule import clears
-from detectors.uses import LOAN_INTEREST, LOAN_REPAYMENT, POCKETS
+from detectors.uses import LOAN_INTEREST, LOAN_REPAYMENT, POCKETS, says
 
 PAYMENTS_MAX = 60
 """Payments that tie the members together, remembered per group."""
@@ -42,6 +44,7 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     hops_max: Annotated[int, Meta(ge=1, le=100)] = 4  # payments from a borrower's account to the common one
     exposure_days: Annotated[int, Meta(ge=1, le=3650)] = 90  # after a payout
     tied_min: Annotated[int, Meta(ge=2, le=1000)] = 2  # members that a second signal has to concern
+    tied_share_min: Annotated[float, Meta(gt=0, le=1)] = 0.34  # ... and as a share of the members
 
 
 class NomineeAggregation(GroupRule[Parameters]):
@@ -114,7 +117,8 @@ class NomineeAggregation(GroupRule[Parameters]):
 
     def second_signals(self, group: Group, hits: Sequence[Passage], context: Context) -> Mapping[str, float]:
         first = next(iter(group.loans.values()))
-        least = self.parameters(first, context).tied_min
+        rules = self.parameters(first, context)
+        least = max(rules.tied_min, math.ceil(rules.tied_share_min * len(group.loans)))
         ties = list(zip(group.ties, group.tied, strict=True))
         serviced = {loan_id for payment, loan_id in ties if payment.use in _DEBT_SERVICE}
         returned = {loan_id for payment, loan_id in ties if payment.use not in _DEBT_SERVICE}
@@ -164,7 +168,9 @@ def _ties(group: Group, payment: Payment, context: Context) -> bool:
             payment.payer.account_id == group.account_id
             or (owner is not None and owner == _owner(group, context))
         )  # fmt: skip
-    return payment.payer.account_id == group.account_id and bool(_member_paid_for(group, payment, context))
+    if payment.payer.account_id != group.account_id or says(payment.record.memo, context.codes.refund_words):
+        return False
+    return bool(_member_paid_for(group, payment, context))
 
 
 def _owner(group: Group, context: Context) -> str | None:
@@ -178,11 +184,13 @@ def _member_paid_for(group: Group, payment: Payment, context: Context) -> str:
         if payment.transfer.use in _DEBT_SERVICE:
             if payment.record.related_loan_id == loan.loan_id:
                 return loan.loan_id
-        elif payment.payee is loan.account or (
-            loan.borrower_id is not None and context.party_of(payment.payee) == loan.borrower_id
-        ):
+        elif _is_of(payment.payee, loan, context) and not payment.payer.paid_before(payment.payee.account_id, loan.paid_ms):
             return loan.loan_id
     return ""
+
+
+def _is_of(account: Account, loan: Loan, context: Context) -> bool:
+    return account is loan.account or (loan.borrower_id is not None and context.party_of(account) == loan.borrower_id)
 
 
 def _sharing(group: Group, at_ms: int, context: Context) -> int:

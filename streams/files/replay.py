@@ -119,10 +119,12 @@ def replay(
         steps = fold(sources, engine, tally, _stop_at if strict else ledger.add)
         with _Meter(console, tally, recorder) as meter:
             for row, outputs in steps:
-                if outputs.alerts or outputs.risks:
+                if outputs.alerts or outputs.risks or outputs.portfolio:
                     recorder.take(outputs.alerts, outputs.risks)
+                    recorder.take_portfolio(outputs.portfolio)
                 meter.tick(row[0])
         recorder.take((), engine.loan_risks())
+        recorder.take_portfolio(engine.portfolio_shares())
         ledger.write_ordered(folder.file(REJECTS))
         folder.discard(REJECT_SPOOL)
         tally.check()
@@ -204,4 +206,5 @@ def _summary(tally: Tally, recorder: Recorder, engine: Engine, seconds: float) -
         damaged_files=sorted(tally.damaged_files),
         late=tally.late,
         counters=engine.counters,
+        portfolio=list(engine.portfolio_shares()),
     )

@@ -10,14 +10,15 @@ from typing import get_args
 
 import msgspec
 
-from detectors.alert_record import Alert, LoanRisk, Severity
+from detectors.alert_record import Alert, LoanRisk, PortfolioShare, Severity
 from detectors.configuration import Configuration
 from streams.files.effective import effective_json
 from streams.files.writers import OutputFolder
 
 ALERTS, LOAN_RISK, REJECTS, SUMMARY = "alerts.jsonl", "loan-risk.jsonl", "rejects.jsonl", "summary.json"
+PORTFOLIO = "portfolio.jsonl"
 CONFIGURATION = "configuration.json"
-RESULT_FILES = (ALERTS, LOAN_RISK, REJECTS, SUMMARY, CONFIGURATION)
+RESULT_FILES = (ALERTS, LOAN_RISK, PORTFOLIO, REJECTS, SUMMARY, CONFIGURATION)
 SEVERITIES = get_args(Severity)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -56,6 +57,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     damaged_files: list[str]  # could not be read to their end
     late: int
     counters: dict[str, int]
+    portfolio: list[PortfolioShare]  # flagged / disbursed by product, branch, industry and vintage, at the end
     configuration_digest: str
     alerts_sha256: str
 
@@ -88,6 +90,7 @@ class Recorder:
     def __post_init__(self) -> None:
         self.alerts_file = self.folder.writer(ALERTS)
         self.risks_file = self.folder.writer(LOAN_RISK)
+        self.portfolio_file = self.folder.writer(PORTFOLIO)
 
     def take(self, alerts: Iterable[Alert], risks: Iterable[LoanRisk]) -> None:
         """Write these, in this order."""
@@ -97,6 +100,11 @@ class Recorder:
         for risk in risks:
             self.risks_file.write(risk)
             self.loans.add(risk.loan_id)
+
+    def take_portfolio(self, shares: Iterable[PortfolioShare]) -> None:
+        """Write these cuts of the portfolio."""
+        for share in shares:
+            self.portfolio_file.write(share)
 
     def take_alert(self, encoded: bytes) -> None:
         """Write an alert that is JSON already."""
@@ -142,6 +150,7 @@ class Recorder:
             damaged_files=[],
             late=0,
             counters={},
+            portfolio=[],
             configuration_digest=configuration.digest(),
             alerts_sha256=self.alerts_file.sha256,
         )

@@ -26,7 +26,7 @@ DETECTOR_ROWS: tuple[tuple[str, ...], ...] = (
     ("detector", "crossing"),
     ("finding", "payouts", "correspondent"),
     ("bounds", "books", "groups", "dispositions"),
-    ("places", "public_facts"),
+    ("places", "public_facts", "portfolio"),
     ("loans", "parties"),
     ("tracer", "sendings"),
     ("ledgers", "legs", "abroad", "dealings"),

@@ -6,12 +6,15 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from random import Random
 
+import msgspec
+
 from detectors.abroad import REMITTED
 from detectors.book_engine import BookEngine
 from detectors.books import Books, route
 from detectors.configuration import Configuration
 from detectors.engine import Engine
 from detectors.events import EVENT_TYPES, Event
+from detectors.typologies import TYPOLOGIES
 from streams.codec import encode
 from streams.live.fold import BookFold, Said
 from streams.live.journal import PAGE_VERSION, Page, Record, Span
@@ -20,6 +23,20 @@ from streams.live.remittances import pages_of
 
 TOPIC_OF = {record_type: topic for topic, record_type in EVENT_TYPES.items()}
 MINUTE_MS = 60_000
+
+
+def seen_in_any_book(configuration: Configuration) -> Configuration:
+    """The configuration with only what depends on loan money and its own loan: what every number of books judges alike."""
+    codes = tuple(make.code for make in TYPOLOGIES if not make.sees_one_book)
+    rule_sets = tuple(
+        msgspec.structs.replace(rules, parameters={code: _without_bridges(own) for code, own in rules.parameters.items()})
+        for rules in configuration.rule_sets
+    )
+    return msgspec.structs.replace(configuration, typologies=codes, rule_sets=rule_sets)
+
+
+def _without_bridges(parameters: msgspec.Struct) -> msgspec.Struct:
+    return msgspec.structs.replace(parameters, bridge_days=0) if hasattr(parameters, "bridge_days") else parameters
 
 
 class Bank:

@@ -23,7 +23,7 @@ from streams.files.writers import OutputRefused
 from streams.settings import Settings, load_settings
 from tests.unit.feed_sample import Cells, csv_bytes, ids, jsonl, misused_loans, transfer, write, write_parquet
 
-RESULTS = ("alerts.jsonl", "loan-risk.jsonl", "rejects.jsonl")
+RESULTS = ("alerts.jsonl", "loan-risk.jsonl", "portfolio.jsonl", "rejects.jsonl")
 
 
 @pytest.fixture(scope="module")
