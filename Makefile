@@ -9,6 +9,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 LOCK := requirements.lock
+HOT := setup.py detectors/profile.py detectors/profile.pxd $(wildcard detectors/learners/*.pxd) \
+       detectors/learners/scorecard.py detectors/learners/trees.py
 
 .PHONY: help setup demo test broker broker-jars simulation nightly layout lint format types schemas bench bench-live ci lock clean
 
@@ -18,8 +20,9 @@ help:  ## list the targets
 setup: $(READY)  ## make .venv from the lock, with fundtrail in it
 	@echo "setup: $(VENV) is ready"
 
-# A file target: the lock is installed again only when it or pyproject.toml is newer than the last time.
-$(READY): $(LOCK) pyproject.toml
+# A file target: the lock is installed again only when it, pyproject.toml or a compiled module is newer than the last time.
+# Without a C compiler the compiled twins are left out, and the Python that they are made of runs instead.
+$(READY): $(LOCK) pyproject.toml $(HOT)
 	@python="$(PYTHON)"; \
 	for candidate in $(if $(PYTHON),,python3 python3.13 python3.12 python3.11); do \
 	  if $$candidate -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 from msgspec import Struct
 
 
@@ -14,7 +16,7 @@ class Contribution(Struct, frozen=True):
     weight: float
 
 
-class PaymentScore(Struct, frozen=True):
+class PaymentScore(Struct, frozen=True, gc=False):
     """How suspicious a payment from account to account is, from 0 to 1; a rank within its day more than a probability."""
 
     txn_id: str
@@ -23,8 +25,13 @@ class PaymentScore(Struct, frozen=True):
     payee: str
     amount_minor: int
     score: float
-    features: tuple[float, ...]  # in the order of detectors.learners.features.NAMES
+    vector: bytes  # the features as 32-bit floats, in the order of detectors.learners.features.NAMES
     percentile: float = 0.0  # where the score stood among the recent ones when it was made, 0 to 100
+
+    @property
+    def features(self) -> tuple[float, ...]:
+        """The features as numbers."""
+        return tuple(array("f", self.vector))
 
 
 class LoanScore(Struct, frozen=True):

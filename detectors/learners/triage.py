@@ -1,11 +1,15 @@
 """Triage: every payment from account to account gets a score, and confirmed outcomes teach what deserves a look.
 
-A score is made before anything is learned from its payment. Outcomes come late and only for what was reviewed; until then
-the features of a payment, as scored, wait for it in a bounded memory.
+A score is made before anything is learned from its payment: log-odds of a scorecard, with what the trees grown from outcomes
+add to it. Outcomes come late and only for what was reviewed; until then the features of a payment, as scored, wait for it in
+a bounded memory. Only outcomes teach: what nobody looked at is no negative.
+
+Method, features, costs and figures: ``docs/learning.md``.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Mapping
 from math import exp
@@ -14,14 +18,21 @@ from typing import Any
 from msgspec import Struct
 
 from detectors.accounts import Account
-from detectors.learners.features import NAMES, features_of
+from detectors.learners.forest import Forest
+from detectors.learners.packed import bytes_of, fill, text_of
 from detectors.learners.score import Contribution, PaymentScore
+from detectors.learners.scorecard import BIAS, TERMS, VERSION, WEIGHTS, Scorecard
 from detectors.lots import Transfer
-from detectors.profile import Profile
+from detectors.profile import NAMES, Profiles
+from detectors.uses import CASH, PURCHASE
 
-SCORECARD = (2.0, 0.3, 0.3, 0.4, 0.1, 0.3, 0.5)
-"""Log-odds per unit of each feature before anything was learned."""
-BIAS = -5.0
+DAY_MS = 86_400_000
+USUAL_MAX = 127
+"""Payments from which is told what is usual."""
+USUAL_EVERY = 16
+CURRENCIES_MAX = 255
+"""Currencies told apart; others count as one."""
+_KINDS = {PURCHASE: 1, CASH: 2}
 
 
 class LearningLimits(Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,8 +40,24 @@ class LearningLimits(Struct, frozen=True, forbid_unknown_fields=True):
 
     scoring: int = 1  # 0: no profiles, no scores
     profiles_max: int = 2_000_000  # accounts with a profile; the longest known is forgotten
-    waiting_max: int = 500_000  # scored payments whose outcome may still come
-    rate: float = 0.05  # of the weights, per outcome
+    waiting_max: int = 100_000  # scored payments whose outcome may still come
+    trees_max: int = 200  # the oldest makes room
+    depth: int = 4  # questions from the top of a tree to a leaf
+    step: int = 1_500  # an outcome of misuse counts 250, another 1; so many make a tree
+    shrink: float = 0.15  # of what a tree says
+    bad_max: int = 4_000  # outcomes of misuse that trees are grown from
+    good_max: int = 8_000  # other outcomes
+    seed: int = 1  # of what is drawn when a tree is grown
+
+
+class Waiting(Struct, frozen=True, gc=False):
+    """A scored payment whose outcome may come; ``payer`` and ``payee`` are numbers of profiles."""
+
+    since_ms: int
+    payer: int
+    payee: int
+    currency: int
+    vector: bytes
 
 
 class Triage:
@@ -38,108 +65,212 @@ class Triage:
 
     def __init__(self, limits: LearningLimits) -> None:
         self.limits = limits
-        self.profiles: dict[str, Profile] = {}
-        self.next_number = 0
-        self.waiting: dict[str, tuple[int, tuple[float, ...]]] = {}  # by payment: when it was made, its features as scored
-        self.bias = BIAS
-        self.weights = list(SCORECARD)
-        self.usual = [0.0] * len(NAMES)
+        self.profiles = Profiles(limits.profiles_max)
+        self.scorecard = Scorecard()
+        self.forest = Forest(
+            len(NAMES), trees_max=limits.trees_max, depth=limits.depth, bad_max=limits.bad_max, good_max=limits.good_max,
+            step=limits.step, shrink=limits.shrink, seed=limits.seed,
+        )  # fmt: skip
+        self.trees = self.forest.trees
+        self.scorecard.bind(self.profiles.out)
+        self.trees.bind(self.profiles.out)
+        self.zero_ms: int | None = None  # the first payment's time
+        self.numbers: dict[str, int] = {}  # of accounts, in the order in which they were met
+        self.names: list[str] = []  # by row
+        self.met = 0
+        self.currencies: dict[str, int] = {}
+        self.waiting: dict[str, Waiting] = {}  # the newer half; a dict from which the first goes each time gets slow
+        self.waiting_before: dict[str, Waiting] = {}
+        self.usual: list[bytes] = []  # some of the vectors, the last ones
         self.counts: Counter[str] = Counter()
+        self.scored = 0
+
+    # --- the main path ----------------------------------------------------------------------------------------------
 
     def see(self, transfer: Transfer, payer: Account, payee: Account) -> PaymentScore | None:
         """Score a payment from account to account, then let its accounts' profiles know of it; None: not one."""
-        payer_profile = self._profile(payer, transfer.event_time_ms)
-        payee_profile = self._profile(payee, transfer.event_time_ms)
-        score = None
-        if payer_profile is not None and payee_profile is not None:
-            score = self._score(transfer, payer_profile, payee_profile)
-        if payer_profile is not None:
-            number = payee_profile.number if payee_profile is not None else -1
-            payer_profile.send(number, transfer.amount_minor, transfer.event_time_ms)
-        if payee_profile is not None:
-            number = payer_profile.number if payer_profile is not None else -1
-            payee_profile.receive(number, transfer.amount_minor, transfer.event_time_ms)
-        return score
+        at_ms = transfer.event_time_ms
+        if self.zero_ms is None:
+            self.zero_ms = at_ms
+        days = (at_ms - self.zero_ms) / DAY_MS
+        if payer.is_sink or payee.is_sink:
+            self._see_outside(transfer, payer, payee, days)
+            return None
+        numbers = self.numbers
+        u = numbers.get(payer.account_id)
+        if u is None:
+            u = self._meet(payer.account_id, days)
+        v = numbers.get(payee.account_id)
+        if v is None:
+            v = self._meet(payee.account_id, days)
+        currency = self.currencies.get(transfer.currency)
+        if currency is None:
+            currency = self.currencies[transfer.currency] = min(len(self.currencies), CURRENCIES_MAX)
+        profiles, amount = self.profiles, transfer.amount_minor
+        balance = payer.balance_minor if payer.balance_known else -1
+        profiles.features(u, v, amount, days, _KINDS.get(transfer.use, 0), currency, balance)
+        odds = self.scorecard.ask_last() + self.trees.ask_last()
+        vector = profiles.vector()
+        self.scorecard.see_last()
+        profiles.pay(u, v, amount, days, currency)
+        self._await(transfer.txn_id, Waiting(at_ms, u, v, currency, vector))
+        return PaymentScore(transfer.txn_id, at_ms, transfer.payer, transfer.payee, amount, _squash(odds), vector)
+
+    def _see_outside(self, transfer: Transfer, payer: Account, payee: Account, days: float) -> None:
+        """A payment from or to nobody in particular."""
+        if not payer.is_sink:
+            self.profiles.outside(self._number(payer.account_id, days), transfer.amount_minor, days, False)
+        elif not payee.is_sink:
+            self.profiles.outside(self._number(payee.account_id, days), transfer.amount_minor, days, True)
+
+    def _number(self, account_id: str, days: float) -> int:
+        number = self.numbers.get(account_id)
+        if number is None:
+            number = self._meet(account_id, days)
+        return number
+
+    def _meet(self, account_id: str, days: float) -> int:
+        """An account gets its row; at the limit that of the longest known."""
+        number = self.met % _numbers_of(self.limits.profiles_max)
+        if self.met < self.limits.profiles_max:
+            self.names.append(account_id)
+        else:
+            row = number % self.limits.profiles_max
+            del self.numbers[self.names[row]]
+            self.names[row] = account_id
+            self.counts["profiles_forgotten"] += 1
+        self.met += 1
+        self.numbers[account_id] = number
+        self.profiles.open(number, days)
+        return number
+
+    def _await(self, txn_id: str, waiting: Waiting) -> None:
+        """The features wait for the outcome, and some of them say what is usual."""
+        self.waiting[txn_id] = waiting
+        if len(self.waiting) * 2 >= self.limits.waiting_max:
+            self.counts["scored_payments_forgotten"] += len(self.waiting_before)
+            self.waiting_before, self.waiting = self.waiting, {}
+        if self.scored % USUAL_EVERY == 0:
+            self.usual.append(waiting.vector)
+            del self.usual[:-USUAL_MAX]
+        self.scored += 1
+
+    # --- learning ---------------------------------------------------------------------------------------------------
 
     @property
     def version(self) -> str:
         """What names the model in an alert: how far it has learned is part of it."""
-        return f"triage-1/{self.counts['outcomes_learned']}"
+        return f"triage-2+{VERSION}/{self.counts['outcomes_learned']}"
 
     def since_ms(self, txn_id: str) -> int | None:
         """When a scored payment that awaits its outcome was made; None when it is not (or no longer) one."""
-        waiting = self.waiting.get(txn_id)
-        return waiting[0] if waiting is not None else None
+        waiting = self.waiting.get(txn_id) or self.waiting_before.get(txn_id)
+        return waiting.since_ms if waiting is not None else None
 
     def learn(self, txn_id: str, outcome_is_misuse: bool, event_time_ms: int) -> bool:
         """Learn from a confirmed outcome of a scored payment; False when the payment is not remembered."""
-        waiting = self.waiting.pop(txn_id, None)
+        waiting = self.waiting.pop(txn_id, None) or self.waiting_before.pop(txn_id, None)
         if waiting is None:
             self.counts["outcomes_of_forgotten_payments"] += 1
             return False
-        features = waiting[1]
+        assert self.zero_ms is not None, "a payment waits and none was seen"
+        days = (waiting.since_ms - self.zero_ms) / DAY_MS
+        self.profiles.confirm(waiting.payer, waiting.payee, waiting.currency, outcome_is_misuse, days)
+        vector = array("f", waiting.vector)
+        if self.forest.learn(vector, outcome_is_misuse, self.scorecard.ask(vector)):
+            self.counts["trees_grown"] += 1
         self.counts["outcomes_learned"] += 1
-        error = (1.0 if outcome_is_misuse else 0.0) - _squash(self._logit(features))
-        self.bias += self.limits.rate * error
-        for i, value in enumerate(features):
-            self.weights[i] += self.limits.rate * error * value
         return True
 
+    # --- explaining -------------------------------------------------------------------------------------------------
+
     def explain(self, score: PaymentScore) -> list[Contribution]:
-        """What made the score, by the present model: the weights and ``bias`` add up to the log-odds; largest first."""
-        found = [
-            Contribution(name, value, usual, weight * (value - usual))
-            for name, value, usual, weight in zip(NAMES, score.features, self.usual, self.weights, strict=True)
-        ]
-        return sorted(found, key=lambda item: (-abs(item.weight), item.feature))
+        """What makes the score, by the present model, largest first: the weights add up to its log-odds.
 
-    def _score(self, transfer: Transfer, payer: Profile, payee: Profile) -> PaymentScore:
-        features = features_of(payer, payee, transfer.amount_minor, transfer.event_time_ms)
-        value = _squash(self._logit(features))
-        self.waiting[transfer.txn_id] = (transfer.event_time_ms, features)
-        if len(self.waiting) > self.limits.waiting_max:
-            del self.waiting[next(iter(self.waiting))]
-            self.counts["scored_payments_forgotten"] += 1
-        self.counts["payments_scored"] += 1
-        return PaymentScore(
-            transfer.txn_id, transfer.event_time_ms, transfer.payer, transfer.payee, transfer.amount_minor, value, features
-        )
+        A term of the scorecard is named ``scorecard:term`` and has its own value; the trees' part is told by feature. ``usual``
+        is the median of recent payments. ``base`` is what a payment would get of which every term was usual.
+        """
+        vectors = [array("f", packed) for packed in self.usual] or [array("f", score.vector)]
+        vector = array("f", score.vector)
+        found, base = self._of_scorecard(vector, vectors)
+        average, added = self.forest.contributions(vector)
+        for feature, weight in added.items():
+            usual = sorted([each[feature] for each in vectors])[len(vectors) // 2]
+            found.append(Contribution(NAMES[feature], vector[feature], usual, weight))
+        found = [item for item in found if item.weight != 0.0]
+        found.append(Contribution("base", 1.0, 1.0, base + average))
+        return sorted(found, key=lambda item: (item.feature == "base", -abs(item.weight), item.feature))
 
-    def _logit(self, features: tuple[float, ...]) -> float:
-        return self.bias + sum([weight * value for weight, value in zip(self.weights, features, strict=True)])
+    def odds(self, vector: array[float]) -> float:
+        """The log-odds that the present model gives a vector of features."""
+        return self.scorecard.ask(vector) + self.forest.trees.ask(vector)
 
-    def _profile(self, account: Account, event_time_ms: int) -> Profile | None:
-        if account.is_sink:
-            return None
-        profile = self.profiles.get(account.account_id)
-        if profile is None:
-            profile = self.profiles[account.account_id] = Profile(self.next_number, event_time_ms)
-            self.next_number += 1
-            if len(self.profiles) > self.limits.profiles_max:
-                del self.profiles[next(iter(self.profiles))]
-                self.counts["profiles_forgotten"] += 1
-        return profile
+    def _of_scorecard(self, vector: array[float], vectors: list[array[float]]) -> tuple[list[Contribution], float]:
+        terms = []
+        for each in vectors:
+            self.scorecard.ask(each)
+            terms.append(self.scorecard.terms_store.tolist())
+        self.scorecard.ask(vector)
+        found, base = [], BIAS
+        for i, name in enumerate(TERMS):
+            value, usual = self.scorecard.terms_store[i], sorted([each[i] for each in terms])[len(terms) // 2]
+            base += WEIGHTS[name] * usual
+            found.append(Contribution(f"scorecard:{name}", value, usual, WEIGHTS[name] * (value - usual)))
+        return found, base
+
+    # --- state ------------------------------------------------------------------------------------------------------
+
+    def packed_bytes(self) -> int:
+        """What the profiles take, packed."""
+        return sum(len(self.profiles.row(row)) for row in range(len(self.names)))
 
     def snapshot(self) -> dict[str, Any]:
         """The state as plain data."""
         return {
-            "profiles": [[name, profile.row()] for name, profile in self.profiles.items()],
-            "next_number": self.next_number,
-            "waiting": [[txn_id, since_ms, list(features)] for txn_id, (since_ms, features) in self.waiting.items()],
-            "bias": self.bias,
-            "weights": list(self.weights),
-            "usual": list(self.usual),
+            "accounts": list(self.names),
+            "rows": text_of(b"".join([self.profiles.row(row) for row in range(len(self.names))])),
+            "wide": text_of(self.profiles.wide_store.tobytes()),
+            "scorecard": [self.scorecard.spends, self.scorecard.seen],
+            "forest": self.forest.snapshot(),
+            "zero_ms": self.zero_ms,
+            "met": self.met,
+            "currencies": dict(self.currencies),
+            "waiting": [[_row(txn_id, each) for txn_id, each in half.items()] for half in (self.waiting_before, self.waiting)],
+            "usual": [text_of(vector) for vector in self.usual],
             "counts": dict(self.counts),
+            "scored": self.scored,
         }
 
     def restore(self, data: Mapping[str, Any]) -> None:
         """Take the state that :meth:`snapshot` has given."""
-        self.profiles = {name: Profile.of_row(row) for name, row in data["profiles"]}
-        self.next_number = data["next_number"]
-        self.waiting = {txn_id: (since_ms, tuple(features)) for txn_id, since_ms, features in data["waiting"]}
-        self.bias, self.weights, self.usual = data["bias"], list(data["weights"]), list(data["usual"])
+        self.names = list(data["accounts"])
+        packed = bytes_of(data["rows"])
+        width = len(packed) // max(1, len(self.names))
+        for row in range(len(self.names)):
+            self.profiles.set_row(row, packed[row * width : (row + 1) * width])
+        self.numbers = {name: self.profiles.number(row) for row, name in enumerate(self.names)}
+        fill(self.profiles.wide_store, data["wide"])
+        self.scorecard.spends, self.scorecard.seen = data["scorecard"]
+        self.forest.restore(data["forest"])
+        self.zero_ms, self.met, self.scored = data["zero_ms"], data["met"], data["scored"]
+        self.currencies = dict(data["currencies"])
+        self.waiting_before, self.waiting = (dict(map(_waiting, half)) for half in data["waiting"])
+        self.usual = [bytes_of(text) for text in data["usual"]]
         self.counts = Counter(data["counts"])
 
 
-def _squash(logit: float) -> float:
-    return 1.0 / (1.0 + exp(-logit)) if logit > -700 else 0.0
+def _numbers_of(profiles_max: int) -> int:
+    """How many numbers there are: a multiple of the rows, which 32-bit floats tell apart."""
+    return max(1, (1 << 24) // profiles_max) * profiles_max
+
+
+def _row(txn_id: str, waiting: Waiting) -> list[Any]:
+    return [txn_id, waiting.since_ms, waiting.payer, waiting.payee, waiting.currency, text_of(waiting.vector)]
+
+
+def _waiting(row: list[Any]) -> tuple[str, Waiting]:
+    return row[0], Waiting(row[1], row[2], row[3], row[4], bytes_of(row[5]))
+
+
+def _squash(odds: float) -> float:
+    return 1.0 / (1.0 + exp(-odds)) if odds > -700 else 0.0

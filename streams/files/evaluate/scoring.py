@@ -160,8 +160,8 @@ def _seeded(configuration: Configuration, seed: int) -> Configuration:
 
 
 def bytes_of(engine: Engine) -> int:
-    """What the learners keep, packed: their part of a snapshot in MessagePack."""
-    return len(msgspec.msgpack.encode(engine.triage.snapshot()))
+    """What the profiles of accounts take, packed; the model and what waits for outcomes do not grow with the accounts."""
+    return engine.triage.packed_bytes()
 
 
 # --- measures -----------------------------------------------------------------------------------------------------------
