@@ -213,7 +213,7 @@ def _print(results: list[dict[str, float | int | str]]) -> None:
         table.add_column(column, justify="right")
     for row in results:
         table.add_row(
-            f"{row['accounts']:,}", f"{row['decode_us']:.2f}", f"{row['tracing_x']:.1f}", f"{row['engine_x']:.1f}", 
+            f"{row['accounts']:,}", f"{row['decode_us']:.2f}", f"{row['tracing_x']:.1f}", f"{row['engine_x']:.1f}",
             f"{row['all_over_seven']:.2f}",
             f"{row['replay_x']:.1f}", f"{row['replay_records_per_second']:,.0f}", f"{row['bytes_per_account']:,}",
             f"{row['alerts']:,}", str(row["answer"]),

@@ -73,7 +73,7 @@ class Forest:
         if not is_bad:
             self.goods_met += 1
             weight = max(1.0, self.goods_met / (1_000.0 + 4.0 * self.bads))
-        if weight == 1.0 or Random(f"{self.seed}/{self.goods_met}").random() * weight < 1.0:
+        if self._draw() * weight < 1.0:
             self._keep(vector, is_bad, weight, start)
         self.credit += 250 if is_bad else 1
         if self.credit < self.step or self.bads < 5:
@@ -81,6 +81,10 @@ class Forest:
         self.credit = 0
         self._grow()
         return True
+
+    def _draw(self) -> float:
+        """Below 1, and evenly spread over outcomes in a row: multiples of the golden ratio."""
+        return ((self.goods_met + self.seed) * 2_654_435_769 & 0xFFFFFFFF) / 4_294_967_296.0
 
     def _keep(self, vector: array[float], is_bad: bool, weight: float, start: float) -> None:
         if is_bad:
@@ -141,7 +145,7 @@ class Forest:
         """One tree, level by level: at each place the question that lessens the loss most."""
         trees = self.trees
         odds = self.margin[rows]
-        probable = np.array([1.0 / (1.0 + exp(-min(max(each, -30.0), 30.0))) for each in odds.tolist()])
+        probable = np.array([1.0 / (1.0 + exp(-each)) for each in np.clip(odds, -30.0, 30.0).tolist()])
         slopes = self.weight[rows] * (self.bad[rows] - probable)
         weights = self.weight[rows] * probable * (1.0 - probable)
         nodes = np.zeros(len(rows), np.int32)
