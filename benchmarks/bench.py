@@ -218,7 +218,7 @@ def _print(results: list[dict[str, float | int | str]]) -> None:
             f"{row['replay_x']:.1f}", f"{row['replay_records_per_second']:,.0f}", f"{row['bytes_per_account']:,}",
             f"{row['alerts']:,}", str(row["answer"]),
         )  # fmt: skip
-    console = Console(width=120)
+    console = Console(width=140)
     console.print(table)
     rates = [float(row["replay_records_per_second"]) for row in results]
     if len(rates) > 1:

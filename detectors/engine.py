@@ -8,12 +8,9 @@ events in the same order give the same outputs, to the byte, live or on replay, 
 
 from __future__ import annotations
 
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
-
-import msgspec
 
 from detectors import snapshot
 from detectors.accounts import OTHER_BANK, Account
@@ -22,11 +19,12 @@ from detectors.alert_record import Alert, LoanRisk, PortfolioShare
 from detectors.calibration import Calibration
 from detectors.configuration import Configuration
 from detectors.dealings import Dealings
-from detectors.detector import LOAN, PARTY, PAYMENT, Context, Described, Detector, Payment
+from detectors.detector import Context, Described, Detector, Payment
 from detectors.dispositions import LESSONS, Outcomes, subject_of
 from detectors.events import AccountTransaction, Disposition, Event, Fault, ListEntry, LoanDisbursement, PartyEvent, PartyLink
 from detectors.finding import Finding
 from detectors.groups import Group, Groups
+from detectors.identity import fingerprint, id_field, identifier
 from detectors.instants import rfc3339
 from detectors.learners.score import LoanScore, PaymentScore
 from detectors.learners.triage import Triage
@@ -34,6 +32,7 @@ from detectors.legs import Key, Legs
 from detectors.lending import ANNOUNCE, RETIRE, Lending
 from detectors.loans import LOAN_ITSELF, Loan, Passage, Published
 from detectors.lots import Origin, Transfer
+from detectors.panel import Panel
 from detectors.parties import Parties
 from detectors.places import Places
 from detectors.portfolio import Portfolio
@@ -122,12 +121,8 @@ class Engine:
         self.context.utc_offset_ms = self.configuration.utc_offset_minutes * 60_000
         self.context.dealings, self.context.groups = self.dealings, self.groups
         self.context.remind, self.context.loans_of = self.lending.remind, self.lending.loans_of
-        wanted = self.configuration.typologies
-        self.detectors: list[Detector] = [make() for make in self.typologies if not wanted or make.code in wanted]
-        self.bridge_detectors = [detector for detector in self.detectors if detector.bridged_uses]
-        self.payment_hearers = [detector for detector in self.detectors if PAYMENT in detector.asks]
-        self.payment_uses = frozenset(use for detector in self.payment_hearers for use in detector.payment_uses)
-        self.notes_dealings = any(detector.sees_one_book or detector.bridged_uses for detector in self.detectors)
+        self.panel = Panel(self.typologies, self.configuration.typologies, self.context)
+        self.detectors = self.panel.detectors
         self.scoring = self.configuration.learning.scoring > 0
 
     # --- the main path ----------------------------------------------------------------------------------------------
@@ -139,7 +134,7 @@ class Engine:
             event_time_ms: the event's own, for callers who have computed it already.
         """
         event_time_ms = event.event_time_ms if event_time_ms is None else event_time_ms
-        key, content = _fingerprint(event, event_time_ms)
+        key, content = fingerprint(event, event_time_ms)
         refused = self._refuse(event, event_time_ms, key, content)
         if refused is not None:
             return refused
@@ -203,7 +198,7 @@ class Engine:
             txn.currency,
             use,
         )
-        if self.notes_dealings:
+        if self.panel.notes_dealings:
             self.dealings.note(transfer, payer, payee, txn)
         if self.scoring:
             score = self.triage.see(transfer, payer, payee)
@@ -224,7 +219,7 @@ class Engine:
             self._observe(movement, txn, payer, payee, outputs)
         if self.tracer.funded:
             self._observe_funded(outputs)
-        if use in self.payment_uses or (payer.account_id in self.dealings.watched and self.payment_hearers):
+        if use in self.panel.payment_uses or (self.panel.hears_payments and payer.account_id in self.dealings.watched):
             self._tell_payment(Payment(transfer, txn, payer, payee), outputs)
         if score is not None and self.suspects.budget.is_open:
             self._stand_out(score, txn.currency, outputs)
@@ -262,7 +257,7 @@ class Engine:
         """The other record of a transfer has come: it tells a balance, and perhaps who owns the account."""
         self.places.second_leg(txn, own, known, event_time_ms)
         self.reversible.put(txn.txn_id, known)
-        if self.notes_dealings and known.payee == own.account_id and known.payer != LENDER_ACCOUNT:
+        if self.panel.notes_dealings and known.payee == own.account_id and known.payer != LENDER_ACCOUNT:
             self.dealings.note_second_leg(known, own)
         if own.customer_id is not None:
             self._judge_owned(known, outputs)
@@ -308,15 +303,8 @@ class Engine:
             self.counts["pending_passages_forgotten"] += 1
 
     def _judge(self, passage: Passage, outputs: Outputs) -> None:
-        use = passage.transfer.use
-        for detector in self.detectors:
-            if detector.uses is None or use in detector.uses:
-                for finding in detector.observe(passage, self.context):
-                    self._hear(finding, detector, outputs)
-        if passage.payee.account_id in self.dealings.funded:
-            for detector in self.bridge_detectors:
-                for finding in detector.bridged(passage, self.context):
-                    self._hear(finding, detector, outputs)
+        for finding, detector in self.panel.observe(passage):
+            self._hear(finding, detector, outputs)
 
     # --- what else detectors are told -------------------------------------------------------------------------------
 
@@ -325,33 +313,28 @@ class Engine:
         names = dict.fromkeys((payment.record.related_loan_id, *(self.dealings.watched.get(payment.payer.account_id) or ())))
         known = (self.lending.loans.get(name) for name in names if name is not None)
         loans = [loan for loan in known if loan is not None and loan.rule_set is not None]
-        for detector in self.payment_hearers:
-            for finding in detector.paid(payment, loans, self.context):
-                self._hear(finding, detector, outputs)
+        for finding, detector in self.panel.pay(payment, loans):
+            self._hear(finding, detector, outputs)
 
     def _tell_loan(self, loan: Loan, outputs: Outputs) -> None:
         self.portfolio.lend(loan)
         self.portfolio.flag(loan, loan.risk_state)
         if loan.info is not None:
             self.dealings.note_loan(loan.info)
-        for detector in self.detectors:
-            if LOAN in detector.asks:
-                for finding in detector.disbursed(loan, self.context):
-                    self._hear(finding, detector, outputs)
+        for finding, detector in self.panel.disburse(loan):
+            self._hear(finding, detector, outputs)
 
     def _hear_party(self, event: PartyEvent, outputs: Outputs) -> None:
         self.parties.hear(event)
         loans = [loan for loan in self.lending.loans_of(event.party_id) if loan.rule_set is not None]
-        for detector in self.detectors:
-            if PARTY in detector.asks:
-                for finding in detector.heard(event, loans, self.context):
-                    self._hear(finding, detector, outputs)
+        for finding, detector in self.panel.hear(event, loans):
+            self._hear(finding, detector, outputs)
 
     def _tell_due(self, code: str, loan: Loan, event_time_ms: int, outputs: Outputs) -> None:
-        for detector in self.detectors:
-            if detector.code == code:
-                for finding in detector.due(loan, event_time_ms, self.context):
-                    self._hear(finding, detector, outputs)
+        if loan.rule_set is None:
+            return  # a new loan under the id of one that was retired: the reminder was for that one
+        for finding, detector in self.panel.due(code, loan, event_time_ms):
+            self._hear(finding, detector, outputs)
 
     def _hear(self, finding: Finding, detector: Described, outputs: Outputs) -> None:
         """Findings about one subject and episode become one alert, said when there is news."""
@@ -376,7 +359,7 @@ class Engine:
             if before == content:
                 self.counts["duplicates"] += 1
                 return Outputs("duplicate")
-            return Outputs("rejected", Fault(_id_field(event), f"{_identifier(event)!r} was used before with other content"))
+            return Outputs("rejected", Fault(id_field(event), f"{identifier(event)!r} was used before with other content"))
         leap_ms = self.configuration.fold.time_leap_days_max * DAY_MS
         if self.watermark_ms is not None and event_time_ms - self.watermark_ms > leap_ms:
             days, stream = self.configuration.fold.time_leap_days_max, rfc3339(self.watermark_ms)
@@ -527,9 +510,8 @@ class Engine:
         """Judge the loans whose money the transfer had carried anew: some of it is back."""
         seqs = frozenset((original.seq,))
         for loan in [self.lending.loan_of[number] for number in original.loan_numbers if number in self.lending.loan_of]:
-            for detector in self.detectors:
-                for finding in detector.reconsider(loan, seqs, self.context):
-                    self._hear(finding, detector, outputs)
+            for finding, detector in self.panel.reconsider(loan, seqs):
+                self._hear(finding, detector, outputs)
 
     def _is_second_reversal(self, key: str, reporter: str) -> bool:
         """Whether the other side has already reported this reversal: the two records are one."""
@@ -691,34 +673,3 @@ def _payments_of(subject: Loan | Group, alert_id: str) -> Iterator[str]:
         if said.alert_id == alert_id:
             for hit in subject.hits.get(typology, ()):
                 yield hit.transfer.txn_id
-
-
-def _fingerprint(event: Event, event_time_ms: int) -> tuple[str, int]:
-    """(what identifies the record, a checksum of all it says: never 0)."""
-    return _identity(event, event_time_ms), zlib.crc32(msgspec.json.encode(event)) + 1
-
-
-def _identity(event: Event, event_time_ms: int) -> str:
-    """What makes two records the same record: the event id, else the business id; records without either, their content."""
-    if isinstance(event, AccountTransaction):
-        return f"txn:{event.event_id or event.txn_id}/{event.account_id}"  # both legs may carry one id
-    kind = type(event).__name__
-    if event.event_id is not None:
-        return f"{kind}:{event.event_id}"
-    if isinstance(event, LoanDisbursement):
-        return f"{kind}:{event.loan_id}/{event.event_type}/{event_time_ms}"
-    return f"{kind}:{msgspec.json.encode(event).decode()}"
-
-
-def _identifier(event: Event) -> str:
-    if event.event_id is not None:
-        return event.event_id
-    if isinstance(event, AccountTransaction):
-        return event.txn_id
-    return event.loan_id if isinstance(event, LoanDisbursement) else "the same record"
-
-
-def _id_field(event: Event) -> str:
-    if event.event_id is not None:
-        return "event_id"
-    return "txn_id" if isinstance(event, AccountTransaction) else "loan_id"

@@ -14,7 +14,7 @@ from detectors.bridge import bridges_of, judge_bridge
 from detectors.dealings import Purchase
 from detectors.detector import Context, Payment
 from detectors.events import PartyEvent
-from detectors.finding import Finding
+from detectors.finding import NOTHING_TRACED, Finding
 from detectors.loans import Loan, Passage
 from detectors.verdict import Weighed, weigh
 
@@ -153,6 +153,13 @@ class UseRule(ABC, Generic[P]):
         if finding.stands:
             loan.stood[self.code] = tuple(hit.transfer.seq for hit in finding.hits)
         return finding
+
+    def unweighed(self, loan: Loan, hits: list[Passage]) -> Finding:
+        """That nothing is found, where the rule sees so without weighing: nothing was said, so nobody asks for figures."""
+        return Finding(
+            typology=self.code, loan=loan, stands=False, hits=tuple(hits), bounds=NOTHING_TRACED, traced_minor=0, fifo_minor=0,
+            severity="LOW", score=0.0, destination_en="", destination_zh="",
+        )  # fmt: skip
 
     def _judge_together(self, loan: Loan, hits: list[Passage], any_standing: bool, context: Context) -> Finding:
         weighed = weigh(context, loan, hits, self.share_min(loan, hits, context), self.code)

@@ -92,6 +92,8 @@ class ThresholdStructuring(UseRule[Parameters]):
         chosen = max(spans, key=len, default=[])
         kept = [hit for unit in chosen for hit in near[unit]] or standing[-1:]
         kept.sort(key=lambda hit: hit.transfer.seq)
+        if len(chosen) < rules.sums_min and self.code not in loan.alerts:
+            return self.unweighed(loan, kept)
         finding = super().judge(loan, kept, context)
         measure = Measure(name="sums_below_threshold", observed=float(len(chosen)), expected=0.0,
                           threshold=float(rules.sums_min), unit="daily sums")  # fmt: skip

@@ -83,6 +83,8 @@ class CollectionBypass(UseRule[Parameters]):
         if account is None or marks is None:
             return ()
         usual, low_before, in_before, looks = marks
+        if at_ms < loan.paid_ms + looks * rules.period_days * DAY_MS:
+            return ()  # the reminder was for an earlier loan of that id
         came_in = account.in_minor - in_before
         low = low_before + 1 if came_in < rules.ratio_max * usual else 0
         loan.marks[self.code] = [usual, low, account.in_minor, looks + 1]

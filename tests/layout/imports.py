@@ -11,6 +11,7 @@ DETECTOR_ROWS: tuple[tuple[str, ...], ...] = (
     ("cross_reversals",),
     ("cross_payments",),
     ("engine",),
+    ("panel",),
     ("snapshot", "risk"),
     ("lending",),
     ("configuration",),
@@ -32,7 +33,7 @@ DETECTOR_ROWS: tuple[tuple[str, ...], ...] = (
     ("ledgers", "legs", "abroad", "dealings"),
     ("rows",),
     ("accounts",),
-    ("booking", "uses", "ruleset", "remittance"),
+    ("booking", "uses", "ruleset", "remittance", "identity"),
     ("lots", "events", "alert_record", "budget", "drift", "rank", "recent"),
     ("money", "instants"),
 )

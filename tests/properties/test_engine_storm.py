@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from detectors.configuration import Configuration, FoldLimits
+from detectors.dealings import DealingLimits
 from detectors.engine import Engine
 from detectors.events import (
     AccountTransaction,
@@ -19,10 +20,13 @@ from detectors.events import (
     Event,
     ListEntry,
     LoanDisbursement,
+    PartyEvent,
     PartyLink,
     Tick,
 )
+from detectors.groups import GroupLimits
 from detectors.ledgers import TraceLimits
+from detectors.parties import PartyLimits
 from streams.settings import load_settings
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -46,7 +50,33 @@ def small_configuration(chance: random.Random) -> Configuration:
         reversible_max=chance.choice([20, 10**5]),
         hub_payers_min=chance.choice([3, 500]),
     )
-    return msgspec.structs.replace(load_settings().engine, trace=trace, fold=fold)
+    dealings = DealingLimits(
+        inflow_accounts_max=chance.choice([2, 50_000]), funders_max=chance.choice([2, 50_000]),
+        inflows_max=chance.choice([1, 8]), purchases_max=chance.choice([1, 8]),
+        watched_accounts_max=chance.choice([2, 50_000]), idle_days_min=chance.choice([1, 60]),
+    )  # fmt: skip
+    groups = GroupLimits(
+        groups_max=chance.choice([1, 3, 20_000]), members_max=chance.choice([1, 2, 200]), passages_max=chance.choice([1, 20])
+    )
+    parties = PartyLimits(noted_parties_max=chance.choice([1, 1_000]), named_parties_max=chance.choice([1, 1_000]))
+    return msgspec.structs.replace(
+        _eager(load_settings().engine), trace=trace, fold=fold, dealings=dealings, groups=groups, parties=parties
+    )
+
+
+def _eager(configuration: Configuration) -> Configuration:
+    """Groups of two and short periods, so that a storm raises what otherwise takes months."""
+    changes: dict[str, dict[str, object]] = {
+        "T10": {"period_days": 7, "tolerance_days": 7, "rate_min": 0.001, "rate_max": 10.0, "spread_max": 1.0},
+        "T11": {"loans_min": 2}, "T17": {"borrowers_min": 2, "fee_min": 0.001, "fee_max": 1.0},
+        "T23": {"period_days": 7, "periods_min": 1, "baseline_days_min": 7},
+    }  # fmt: skip
+    rule_sets = tuple(
+        msgspec.structs.replace(rules, parameters={
+            code: msgspec.structs.replace(own, **changes.get(code, {})) for code, own in rules.parameters.items()
+        }) for rules in configuration.rule_sets
+    )  # fmt: skip
+    return msgspec.structs.replace(configuration, rule_sets=rule_sets)
 
 
 def storm(chance: random.Random, engine: Engine, size: int | None = None) -> Iterator[Event]:
@@ -61,11 +91,14 @@ def storm(chance: random.Random, engine: Engine, size: int | None = None) -> Ite
         if kind < 0.08:
             yield payout(chance, at, i, accounts)
         elif kind < 0.12:
-            name = chance.choice(["HUB", "SECURITIES_FIRM", "PROPERTY_FIRM", "LENDER"])
+            name = chance.choice(["HUB", "SECURITIES_FIRM", "PROPERTY_FIRM", "LENDER", "ALLOW", "BROKER", "STAFF"])
             yield ListEntry(event_time=at, list_name=name, account_id=chance.choice(accounts))  # type: ignore[arg-type]
         elif kind < 0.14:
             other = chance.choice(["C2", "C3"])
-            yield PartyLink(event_time=at, party_id="C1", other_party_id=other, role="CONTROLLER")
+            role = chance.choice(["CONTROLLER", "SAME_ADDRESS", "GROUP_MEMBER"])
+            yield PartyLink(event_time=at, party_id="C1", other_party_id=other, role=role)  # type: ignore[arg-type]
+        elif kind < 0.15:
+            yield notice(chance, at)
         elif kind < 0.16:
             yield Tick(event_time=at)
         elif kind < 0.18 and engine.subject_of_alert:
@@ -74,10 +107,24 @@ def storm(chance: random.Random, engine: Engine, size: int | None = None) -> Ite
             yield transaction(chance, at, i, accounts, known)
 
 
+def notice(chance: random.Random, at: datetime) -> PartyEvent:
+    """Something becomes known of a party, or no longer holds, in any order."""
+    published = at - timedelta(hours=chance.randrange(100))
+    return PartyEvent(
+        event_time=at, party_id=chance.choice(["C1", "C2", "C3"]), published_at=chance.choice([None, published]),
+        category=chance.choice(["REGISTRATION", "PENALTY", "JUDICIAL", "TAX"]),  # type: ignore[arg-type]
+        action=chance.choice(["ADDED", "ADDED", "UPDATED", "REVOKED", "REMOVED"]),  # type: ignore[arg-type]
+        code=chance.choice([None, "CAPITAL_NIL", "TAX_NIL", "LICENCE_REVOKED", "DISHONEST", "SALES_HELD", "CONVERTED"]),
+        name=chance.choice([None, "Wang Wei"]), bank_code=chance.choice([None, "B1"]),
+    )  # fmt: skip
+
+
 def payout(chance: random.Random, at: datetime, i: int, accounts: list[str]) -> LoanDisbursement:
     return LoanDisbursement(
         event_time=at, event_id=f"e{i}", loan_id=f"L{chance.randrange(6)}", amount_minor=amount(chance),
         currency=chance.choice(["CNY"] * 9 + ["USD"]), disburse_account=chance.choice(accounts),
+        product_class=chance.choice(["WORKING_CAPITAL", "MORTGAGE"]),  # type: ignore[arg-type]
+        collateral_ids=chance.choice([(), ("house",)]), collection_account=chance.choice([None, "a1"]),
         event_type=chance.choice(PAYOUT_TYPES), customer_id=chance.choice([None, "C1", "C2"]),
         occur_type=chance.choice(["NEW", "RENEWAL_NO_REPAY"]), refinanced_loan_ids=("L1",), guarantor_party_ids=("C2",),
         entrusted_payments=(EntrustedPayment(payee_account=chance.choice(accounts), amount_minor=50),),
