@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 import uuid
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,6 +79,7 @@ class Bench:
         self.bootstrap = bootstrap
         self.broker_seconds = broker_seconds
         self.folder = folder
+        self.slower_cpu = 0.0  # processor seconds of the busiest worker of the last sharing
 
     def run(self, *, books: int = 1, lanes: int = 1) -> LiveRun:
         prefix = f"bench-{uuid.uuid4().hex[:8]}."
@@ -148,6 +150,49 @@ class Bench:
             "same_alerts": str(digest(live.alerts()) == digest((out / "alerts.jsonl").read_bytes().splitlines())),
         }
 
+    # --- books --------------------------------------------------------------------------------------------------------
+
+    def books(self, source: Path, records: int) -> Result:
+        """Two workers on two books against one on one, each with everything on; two lanes and two intakes feed the two."""
+        one_s, one_cpu, one_broker = self._share(source, records, 1)
+        two_s, two_cpu, two_broker = self._share(source, records, 2)
+        return {
+            "records": records,
+            "one_per_second": round(records / one_s),
+            "two_per_second": round(records / two_s),
+            "ratio": round(one_s / two_s, 2),
+            "one_cpu_us": round(one_cpu / records * 1e6, 1),
+            "two_cpu_us": round(two_cpu / records * 1e6, 1),
+            "slower_of_two_cpu_ratio": round(one_cpu / self.slower_cpu, 2),
+            "one_broker_cpu_share": round(one_broker / one_s, 2),
+            "two_broker_cpu_share": round(two_broker / two_s, 2),
+        }
+
+    def _share(self, source: Path, records: int, number: int) -> tuple[float, float, float]:
+        """(seconds, processor seconds of all workers, of the broker) that so many workers take for everything."""
+        live = self.run(books=number, lanes=number)
+        by_lane: list[list[tuple[str, bytes]]] = [[] for _ in range(number)]
+        for topic, value in records_of(source):
+            by_lane[_lane_of(topic, value, number)].append((topic, value))
+        for lane, some in enumerate(by_lane):
+            live.send(some, lane=lane)
+        workers = [live.start(state=f"worker{i}", settings=live.settings(checkpoint_ms=10_000)) for i in range(number)]
+        try:
+            for worker in workers:
+                wait_until(lambda worker=worker: _has_one_of_each(worker), "a lane and a book for each", 120)  # type: ignore[misc]
+            wait_until(lambda: all(_folded_in_all_books(worker) > 0 for worker in workers), "first pages", 60)
+            began, before = time.monotonic(), sum(map(_folded_in_all_books, workers))
+            cpu, broker = [worker_cpu(worker) for worker in workers], self.broker_seconds()
+            wait_until(lambda: live.taken_in() == records and all(map(_is_at_end, workers)), "all records folded", 900)
+            folded = sum(map(_folded_in_all_books, workers))
+            scale = folded / max(1, folded - before)
+            spent = [(worker_cpu(worker) - before) * scale for worker, before in zip(workers, cpu, strict=True)]
+            self.slower_cpu = max(spent)
+            return (time.monotonic() - began) * scale, sum(spent), (self.broker_seconds() - broker) * scale
+        finally:
+            for worker in workers:
+                worker.kill()
+
     # --- latency ------------------------------------------------------------------------------------------------------
 
     def latency(self, source: Path, rate: float, share: float, seconds: float) -> Result:
@@ -212,6 +257,30 @@ def _quantile(ordered: list[int], share: float) -> int:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0
 
 
+def _lane_of(topic: str, value: bytes, lanes: int) -> int:
+    """As `fundtrail load` deals records out."""
+    field = {"account-transactions": "account_id", "loan-disbursements": "disburse_account"}.get(topic)
+    return zlib.crc32(str(msgspec.json.decode(value)[field]).encode()) % lanes if field is not None else 0
+
+
+def _has_one_of_each(worker: Worker) -> bool:
+    metrics = worker.metrics()
+    return metrics["fundtrail_detect_books"] == 1 and metrics["fundtrail_intake_lanes"] == 1
+
+
+def _folded_in_all_books(worker: Worker) -> float:
+    """Journal records, those of remittances between books among them."""
+    return _sum_of(worker, "fundtrail_detect_records_total{", 'outcome="journalled"')
+
+
+def _is_at_end(worker: Worker) -> bool:
+    return _sum_of(worker, "fundtrail_journal_lag_pages{", "") == 0 == worker.metrics()["fundtrail_intake_waiting"]
+
+
+def _sum_of(worker: Worker, begin: str, part: str) -> float:
+    return sum(value for name, value in worker.metrics().items() if name.startswith(begin) and part in name)
+
+
 def _folded(worker: Worker) -> int:
     return int(worker.metrics().get(FOLDED, 0))
 
@@ -249,9 +318,12 @@ def write_stream(folder: Path, records: int, accounts: int, seed: int) -> Path:
 def main() -> None:
     """Run the parts that were asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("parts", nargs="*", default=["throughput", "fold", "latency"])
+    parser.add_argument("parts", nargs="*", default=["throughput", "fold", "books", "latency"])
     parser.add_argument("--records", type=int, default=300_000)
     parser.add_argument("--accounts", type=int, default=10_000)
+    parser.add_argument(
+        "--rate", type=float, default=8_000, help="of which latency takes shares, unless throughput is measured"
+    )
     parser.add_argument("--seconds", type=float, default=20, help="of sending, for each latency")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)
@@ -265,7 +337,7 @@ def main() -> None:
         counts = simulate(bank, loans=max(50, options.records // 175), days=90, seed=options.seed, misuse_share=0.3)
         records = sum(counts.values()) - counts["labels"]
         (bank / "labels.jsonl").unlink()
-        rate = 8_000.0
+        rate = options.rate
         if "throughput" in options.parts:
             payments = write_stream(folder / "payments", options.records, options.accounts, options.seed)
             results["throughput"] = {
@@ -277,6 +349,9 @@ def main() -> None:
         if "fold" in options.parts:
             results["fold"] = bench.fold(bank, records)
             print(json.dumps(results["fold"]), flush=True)
+        if "books" in options.parts:
+            results["books"] = bench.books(bank, records)
+            print(json.dumps(results["books"]), flush=True)
         if "latency" in options.parts:
             results["latency"] = []
             for share in LATENCY_SHARES:

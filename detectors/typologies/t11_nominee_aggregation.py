@@ -12,13 +12,16 @@ from detectors.accounts import Account
 from detectors.alert_record import LookAlike, Measure
 from detectors.detector import PAYMENT, Context, Payment
 from detectors.finding import Finding
-from detectors.group_rule import GroupRule
+from detectors.group_rule import DAY_MS, GroupRule
 from detectors.groups import Group
 from detectors.loans import Loan, Passage
+from detectors.lots import Transfer
 from detectors.money import format_money
 from detectors.use_rule import clears
 from detectors.uses import LOAN_INTEREST, LOAN_REPAYMENT, POCKETS, says
 
+SERVICE_DAYS = 3
+"""Within which a member pays on what the common account gave him for his instalment."""
 PAYMENTS_MAX = 60
 """Payments that tie the members together, remembered per group."""
 _SERVICES, _RETURNS, _SIDE, _ADDRESS = "services_their_loans", "pays_them_back", "controls_members", "share_an_address"
@@ -44,6 +47,7 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     hops_max: Annotated[int, Meta(ge=1, le=100)] = 4  # payments from a borrower's account to the common one
     exposure_days: Annotated[int, Meta(ge=1, le=3650)] = 90  # after a payout
     tied_min: Annotated[int, Meta(ge=2, le=1000)] = 2  # members that a second signal has to concern
+    returned_min: Annotated[float, Meta(gt=0, le=1)] = 0.20  # of what a member brought: less paid back is change or a refund
     tied_share_min: Annotated[float, Meta(gt=0, le=1)] = 0.34  # ... and as a share of the members
 
 
@@ -121,7 +125,7 @@ class NomineeAggregation(GroupRule[Parameters]):
         least = max(rules.tied_min, math.ceil(rules.tied_share_min * len(group.loans)))
         ties = list(zip(group.ties, group.tied, strict=True))
         serviced = {loan_id for payment, loan_id in ties if payment.use in _DEBT_SERVICE}
-        returned = {loan_id for payment, loan_id in ties if payment.use not in _DEBT_SERVICE}
+        returned = [loan for loan in group.loans.values() if _returned_share(group, loan) >= rules.returned_min]
         last = hits[-1]
         at_ms = last.transfer.event_time_ms
         sided = [loan for loan in group.loans.values() if context.side(loan, last.payee, at_ms) is not None]
@@ -161,16 +165,34 @@ _DEBT_SERVICE = frozenset({LOAN_REPAYMENT, LOAN_INTEREST})
 
 
 def _ties(group: Group, payment: Payment, context: Context) -> bool:
-    """Somebody else pays a member's loan, or the common account pays a member."""
-    if payment.transfer.use in _DEBT_SERVICE:
-        owner = context.party_of(payment.payer)
-        return bool(_member_paid_for(group, payment, context)) and (
-            payment.payer.account_id == group.account_id
-            or (owner is not None and owner == _owner(group, context))
-        )  # fmt: skip
-    if payment.payer.account_id != group.account_id or says(payment.record.memo, context.codes.refund_words):
+    """Somebody else pays a member's loan, with his own hands or the member's; or the common account pays a member."""
+    member = _member_paid_for(group, payment, context)
+    if not member:
         return False
-    return bool(_member_paid_for(group, payment, context))
+    if payment.transfer.use not in _DEBT_SERVICE:
+        return payment.payer.account_id == group.account_id and not says(payment.record.memo, context.codes.refund_words)
+    owner = context.party_of(payment.payer)
+    by_hub = payment.payer.account_id == group.account_id or (owner is not None and owner == _owner(group, context))
+    return by_hub or any(
+        loan_id == member and tie.use not in _DEBT_SERVICE and _funds(tie, payment.transfer)
+        for tie, loan_id in zip(group.ties, group.tied, strict=True)
+    )
+
+
+def _funds(tie: Transfer, service: Transfer) -> bool:
+    """What the common account paid a member went into the service of the loan: like amount, within days."""
+    late_ms = service.event_time_ms - tie.event_time_ms
+    return 0 <= late_ms <= SERVICE_DAYS * DAY_MS and abs(tie.amount_minor - service.amount_minor) <= 0.1 * service.amount_minor
+
+
+def _returned_share(group: Group, loan: Loan) -> float:
+    """What the common account paid back to a member, as a share of what had come from his loan."""
+    back = sum(
+        tie.standing_minor for tie, loan_id in zip(group.ties, group.tied, strict=True)
+        if loan_id == loan.loan_id and tie.use not in _DEBT_SERVICE
+    )  # fmt: skip
+    brought = sum(hit.standing_minor() for hit in group.passages.get(loan.origin.number, ()))
+    return back / brought if brought else 0.0
 
 
 def _owner(group: Group, context: Context) -> str | None:
