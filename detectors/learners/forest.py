@@ -41,7 +41,7 @@ class Forest:
     Args:
         width: features of a vector.
         bad_max: examples of misuse kept; ``good_max``: of the rest.
-        step: an outcome of misuse counts 250, another 1; so many make a tree.
+        step: an outcome of misuse counts 250, another 1; so many make a tree when all places for examples are full.
     """
 
     def __init__(
@@ -76,11 +76,16 @@ class Forest:
         if self._draw() * weight < 1.0:
             self._keep(vector, is_bad, weight, start)
         self.credit += 250 if is_bad else 1
-        if self.credit < self.step or self.bads < 5:
+        if self.credit < self._price() or self.bads < 5:
             return False
         self.credit = 0
         self._grow()
         return True
+
+    def _price(self) -> float:
+        """What a tree costs now: its work grows with the examples kept, so while they are few, trees come more often."""
+        kept = min(self.bads, self.bad_max) + min(self.goods, self.size - self.bad_max)
+        return self.step * max(0.25, kept / self.size)
 
     def _draw(self) -> float:
         """Below 1, and evenly spread over outcomes in a row: multiples of the golden ratio."""

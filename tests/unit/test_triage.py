@@ -159,7 +159,7 @@ def test_outcomes_make_the_trees_tell_misuse_from_the_rest() -> None:
     taught_scores(busy(600), engine, waiting)
     later = [score for txn in busy(700)[600:] for score in engine.apply(txn).scores]
     bad = [score.score for score in later if score.payee in MULES]
-    good = [score.score for score in later if not score.payee in MULES]
+    good = [score.score for score in later if score.payee not in MULES]
     assert min(bad) > sorted(good)[len(good) * 9 // 10]
 
 
