@@ -9,8 +9,9 @@ Usage: ``python benchmarks/peers.py DIR [--first N] [--labels delayed:7,...] [--
   60 % with the labels at once and stopped early on the next 20 %: more than an online detector gets;
 * **challenger**: LightGBM on the product's own features as scored, retrained every five days on labels seven days late.
 
-Every method ranks the same payments: the last fifth of those from account to account. Speeds are payments per second of one
-process; for GFP of its features alone. *product, same payments* folds only the payments that the peers see too.
+Every method ranks the same payments: the last fifth of those from account to account. Speeds are payments per second of
+processor time of one thread; for GFP of its features alone. *product, same payments* folds only the payments that the peers
+see too.
 Rows of equal scores are averaged over. Peers that are not installed are left out by name: see peers-requirements.txt.
 """
 
@@ -90,7 +91,7 @@ def pass_through(flows: Flows) -> Ranked:
     received: dict[int, deque[tuple[int, float]]] = defaultdict(deque)
     sums: dict[int, float] = defaultdict(float)
     scores = np.zeros(len(flows.payer))
-    started = time.perf_counter()
+    started = time.process_time()
     for row, (payer, payee, amount, at_ms) in enumerate(_rows(flows)):
         waiting = received[payer]
         while waiting and waiting[0][0] < at_ms - 3 * DAY_MS:
@@ -108,7 +109,7 @@ def half_space_trees(flows: Flows) -> Ranked:
     sent: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])  # count, sum, time of the last
     got: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
     scores = np.zeros(len(flows.payer))
-    started = time.perf_counter()
+    started = time.process_time()
     for row, (payer, payee, amount, at_ms) in enumerate(_rows(flows)):
         out, came = sent[payer], got[payee]
         features = {
@@ -132,23 +133,23 @@ def graph_features(flows: Flows, batch: int) -> tuple[np.ndarray, float]:
     week_s = 7 * 86_400
     preprocessor = GraphFeaturePreprocessor()
     preprocessor.set_params({
-        "num_threads": 2, "time_window": week_s, "vertex_stats": True, "vertex_stats_tw": week_s, "vertex_stats_cols": [3],
+        "num_threads": 1, "time_window": week_s, "vertex_stats": True, "vertex_stats_tw": week_s, "vertex_stats_cols": [3],
         "fan": True, "fan_tw": 3 * 86_400, "degree": True, "degree_tw": 3 * 86_400, "scatter-gather": True,
         "scatter-gather_tw": 3 * 86_400, "temp-cycle": True, "temp-cycle_tw": 3 * 86_400, "lc-cycle": True,
         "lc-cycle_tw": 3 * 86_400, "lc-cycle_len": 6,
     })  # fmt: skip
     columns = (np.arange(len(flows.payer)), flows.payer, flows.payee, flows.time_ms // 1000, flows.amount)
     table = np.ascontiguousarray(np.stack(columns, axis=1), dtype=np.float64)
-    started = time.perf_counter()
+    started = time.process_time()
     features = np.concatenate([preprocessor.transform(table[at : at + batch]) for at in range(0, len(table), batch)])
-    return features[:, 3:], time.perf_counter() - started
+    return features[:, 3:], time.process_time() - started
 
 
 def graph_and_boosting(flows: Flows, batch: int) -> Ranked:
     """Trained on the first 60 % with their labels at once, stopped early on the next 20 %."""
     import lightgbm
 
-    started = time.perf_counter()
+    started = time.process_time()
     features, seconds = graph_features(flows, batch)
     count, labels = len(features), flows.payments.positive.astype(int)
     first, second = int(count * 0.6), int(count * 0.8)
@@ -161,14 +162,14 @@ def graph_and_boosting(flows: Flows, batch: int) -> Ranked:
         valid_sets=[stop],
         callbacks=[lightgbm.early_stopping(40, verbose=False)],
     )
-    return Ranked(f"gfp-{batch}", np.asarray(model.predict(features)), count / seconds, time.perf_counter() - started)
+    return Ranked(f"gfp-{batch}", np.asarray(model.predict(features)), count / seconds, time.process_time() - started)
 
 
 def challenger(flows: Flows, features: np.ndarray) -> Ranked:
     """Retrained every five days, each time on all payments that are at least seven days old."""
     import lightgbm
 
-    started = time.perf_counter()
+    started = time.process_time()
     scores, labels, time_ms = np.zeros(len(features)), flows.payments.positive.astype(int), flows.time_ms
     begin, end = int(len(features) * (1 - MEASURED_SHARE)), len(features)
     at = begin
@@ -179,7 +180,7 @@ def challenger(flows: Flows, features: np.ndarray) -> Ranked:
             model = lightgbm.train(LIGHTGBM, lightgbm.Dataset(features[:known], labels[:known]), TREES // 2)
             scores[at:until] = model.predict(features[at:until])
         at = max(until, at + 1)
-    return Ranked("challenger", scores, None, time.perf_counter() - started)
+    return Ranked("challenger", scores, None, time.process_time() - started)
 
 
 def _rows(flows: Flows) -> Any:
@@ -191,7 +192,7 @@ def _squeezed(value: float, most: float) -> float:
 
 
 def _ranked(name: str, scores: np.ndarray, started: float) -> Ranked:
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     return Ranked(name, scores, len(scores) / seconds, seconds)
 
 
@@ -208,11 +209,12 @@ def product(directory: Path, flows: Flows, plans: list[str], say: Callable[[str]
         for plan in plans:
             run = fold(topics, configuration, plan_of(plan), flows.payments, 1, features if plan == plans[0] else None)
             found.append(_of_run(f"product, {plan}", run, flows, run.records))
-            say(f"{found[-1].name}: {found[-1].per_second:,.0f} payments/s")
+            say(told(found[-1], flows))
         same = Path(name) / "same"
         convert(kind_of(directory), _only_between_accounts(directory, Path(name) / "folder"), same)
         run = fold(same, configuration, plan_of(plans[-1]), flows.payments, 1)
         found.append(_of_run("product, same payments", run, flows, run.records))
+        say(told(found[-1], flows))
     width = max(map(len, features.values()), default=0)
     rows = [features.get(txn_id, (0.0,) * width) for txn_id in flows.payments.txn_ids]
     return found, np.array(rows, np.float64)
@@ -268,7 +270,7 @@ def compare(directory: Path, plans: list[str], skip: set[str], say: Callable[[st
             say(f"{name} is left out: {', '.join(absent)} is not installed. pip install -r benchmarks/peers-requirements.txt")
         elif name not in skip:
             ranked.append(method())
-            say(f"{name}: {ranked[-1].seconds:.0f} s")
+            say(told(ranked[-1], flows))
     return {each.name: figures(each, flows) for each in ranked}
 
 
@@ -283,6 +285,13 @@ def figures(ranked: Ranked, flows: Flows) -> dict[str, Any]:
         "recall_at_0.01": top.recall(measured.positive),
         "payments_per_second": ranked.per_second,
     }
+
+
+def told(ranked: Ranked, flows: Flows) -> str:
+    """A method's figures in a line, for whoever waits for the table."""
+    row = figures(ranked, flows)
+    speed = "" if ranked.per_second is None else f", {ranked.per_second:,.0f} payments/s"
+    return f"{ranked.name}: AP {row['average_precision']:.3f}, P@1 % {row['precision_at_0.01']:.3f}{speed}"
 
 
 def show(found: dict[str, dict[str, Any]], console: Console) -> None:

@@ -30,7 +30,8 @@ class Calibration:
 
     def see(self, score: PaymentScore) -> PaymentScore:
         """The score with its rank among those before it."""
-        self.drift.see(score.score, NAMES, score.features)
+        if self.drift.is_due():
+            self.drift.look(score.score, NAMES, score.features)
         return msgspec.structs.replace(score, percentile=self.rank.of(score.score))
 
     def snapshot(self) -> dict[str, Any]:

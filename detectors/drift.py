@@ -22,7 +22,7 @@ from msgspec import Struct
 class DriftLimits(Struct, frozen=True, forbid_unknown_fields=True):
     """When a distribution counts as shifted."""
 
-    every: int = 8  # one scored payment in so many is looked at
+    every: int = 16  # one scored payment in so many is looked at
     window: int = 1_000  # values looked at in the reference, and in each window compared with it
     bins: int = 10
     psi_min: float = 0.25  # a drift begins
@@ -124,12 +124,16 @@ class Drift:
         self.until_look = 0
         self.begun = 0  # drifts so far
 
-    def see(self, score: float, names: Sequence[str], features: Sequence[float]) -> None:
-        """A payment was scored; one in ``every`` is looked at."""
-        if self.until_look:
-            self.until_look -= 1
-            return
-        self.until_look = self.limits.every - 1
+    def is_due(self) -> bool:
+        """A payment was scored; whether it is one of those to be looked at."""
+        self.until_look -= 1
+        if self.until_look > 0:
+            return False
+        self.until_look = self.limits.every
+        return True
+
+    def look(self, score: float, names: Sequence[str], features: Sequence[float]) -> None:
+        """Look at a payment's score and features."""
         self._look(SCORE, score)
         for name, value in zip(names, features, strict=True):
             self._look(name, value)

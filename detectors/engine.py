@@ -240,12 +240,19 @@ class Engine:
             self.subject_of_alert.pop(forgotten, None)
 
     def _suspect(self, score: PaymentScore, movement: Movement, outputs: Outputs) -> None:
-        """A payment that carries a loan's money makes the loan as suspicious as itself."""
-        for number in {parcel.origin.number: None for parcel in movement.parcels[0]}:
-            loan = self.lending.loan_of.get(number)
-            if loan is not None and score.score > loan.suspicion:
-                loan.suspicion = score.score
-                outputs.loan_scores += (LoanScore(loan.loan_id, score.event_time_ms, score.score),)
+        """A payment that carries a loan's money makes the loan suspicious: as itself, or at the h-th hop 1/h of that.
+
+        What the borrower does says more of the use of the loan than what those do whom he has paid.
+        """
+        nearest: dict[int, int] = {}
+        for parcel in movement.parcels[0]:
+            number = parcel.origin.number
+            nearest[number] = min(parcel.hops, nearest.get(number, parcel.hops))
+        for number, hops in nearest.items():
+            loan, suspicion = self.lending.loan_of.get(number), score.score / max(1, hops)
+            if loan is not None and suspicion > loan.suspicion:
+                loan.suspicion = suspicion
+                outputs.loan_scores += (LoanScore(loan.loan_id, score.event_time_ms, suspicion),)
 
     def _cross(self, txn: AccountTransaction, own: Account, other: Account, use: str, key: Key, event_time_ms: int) -> bool:
         """Whether the other account is another book's, and its half of the payment is left to that book."""

@@ -101,7 +101,7 @@ class Loan:
         self.risk_state = "NORMAL"
         self.related: dict[str, list[Transfer]] = {}  # typology -> payments it counts that carried no money of the loan
         self.marks: dict[str, list[int]] = {}  # typology -> figures it keeps between two looks
-        self.suspicion = 0.0  # the highest score of a payment that carried its money
+        self.suspicion = 0.0  # the highest score of a payment that carried its money, over hops
         self.stood: dict[str, tuple[int, ...]] = {}  # typology -> the passages (by ``seq``) on which it last stood
 
     @property

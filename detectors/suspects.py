@@ -26,7 +26,9 @@ from detectors.ruleset import RuleSet, choose_rule_set
 PAYMENTS_MAX = 20
 """Payments an episode names; of more, the latest."""
 CONTRIBUTIONS_MAX = 5
-"""Contributions an alert names, the largest."""
+"""Contributions an alert names, the largest; the rest is one sum."""
+BASE = "base"
+"""The contribution that every payment has."""
 HIGH_TAIL = 0.001
 """The top tenth of a per cent is HIGH, the rest MEDIUM."""
 
@@ -127,7 +129,7 @@ def finding_of(
     episode.own_rules, _ = choose_rule_set(rule_sets, date)
     episode.own_why = f"no rule is broken: the score is learned; the set in force on {date} is named"
     episode.is_high = episode.is_high or 1 - score.percentile / 100 <= HIGH_TAIL
-    top = why[:CONTRIBUTIONS_MAX]
+    told = _told(why)
     return Finding(
         typology=SuspiciousPayment.code, loan=None, group=episode, stands=True, hits=(), bounds=NOTHING_TRACED,
         traced_minor=0, fifo_minor=0, severity="HIGH" if episode.is_high else "MEDIUM", score=episode.score,
@@ -138,12 +140,22 @@ def finding_of(
         contributions=tuple(
             Contribution(feature=item.feature, value=round(item.value, 4), usual=round(item.usual, 4),
                          weight=round(item.weight, 4), added=round(item.weight, 4))
-            for item in top
+            for item in told
         ),
-        sentence=_sentence(score, top, episode.currency), related=tuple(episode.payments), event_time_ms=score.event_time_ms,
+        sentence=_sentence(score, told, episode.currency), related=tuple(episode.payments), event_time_ms=score.event_time_ms,
         percentile=round(score.percentile, 2), model_version=model_version,
         is_news=episode.joined & (episode.joined - 1) == 0,
     )  # fmt: skip
+
+
+def _told(why: Sequence[learned.Contribution]) -> list[learned.Contribution]:
+    """The largest contributions by name, the others in one, and what every payment gets: together the score's log-odds."""
+    named = [item for item in why if item.feature != BASE]
+    others = named[CONTRIBUTIONS_MAX:]
+    told = named[:CONTRIBUTIONS_MAX]
+    if others:
+        told.append(learned.Contribution(f"{len(others)}_others", 0.0, 0.0, sum(item.weight for item in others)))
+    return told + [item for item in why if item.feature == BASE]
 
 
 def _drift(drifting: Sequence[str]) -> LookAlike:

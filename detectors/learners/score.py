@@ -35,7 +35,11 @@ class PaymentScore(Struct, frozen=True, gc=False):
 
 
 class LoanScore(Struct, frozen=True):
-    """How suspicious the use of a loan's money is, from 0 to 1: said each time that it rises."""
+    """How suspicious the use of a loan's money is, from 0 to 1: said each time that it rises.
+
+    It is the highest score of a payment that carried the loan's money, divided by the payment's hop: what the borrower does
+    says more of the loan than what those do whom he has paid.
+    """
 
     loan_id: str
     event_time_ms: int

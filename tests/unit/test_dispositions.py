@@ -51,13 +51,15 @@ def test_only_conclusions_teach(name: str, taught: int) -> None:
     assert learned(engine) == taught
 
 
-def test_only_confirmed_misuse_raises_later_scores() -> None:
-    scores = {}
-    for name in ("MISUSE_CONFIRMED", "FALSE_POSITIVE", "INCONCLUSIVE_MONITOR"):
+def test_what_teaches_changes_the_model_and_what_does_not_leaves_it_as_it_was() -> None:
+    models = {}
+    for name in ("MISUSE_CONFIRMED", "FALSE_POSITIVE", "APPROVED_EXCEPTION", "INCONCLUSIVE_MONITOR", "DATA_ERROR"):
         engine = engine_with_a_payment()
+        before = engine.triage.snapshot()
         engine.apply(outcome(name, 5, txn_id="t1"))
-        scores[name] = engine.apply(payment("t2", 6)).scores[0].score
-    assert scores["FALSE_POSITIVE"] <= scores["INCONCLUSIVE_MONITOR"] < scores["MISUSE_CONFIRMED"]
+        models[name] = engine.triage.snapshot()
+        assert (models[name] == before) == (name in ("INCONCLUSIVE_MONITOR", "DATA_ERROR"))
+    assert models["FALSE_POSITIVE"] == models["APPROVED_EXCEPTION"] != models["MISUSE_CONFIRMED"]
 
 
 REFUSED = [

@@ -68,7 +68,8 @@ def test_a_constant_does_not_drift_and_a_change_of_it_does() -> None:
 def test_drift_names_what_drifts_and_looks_at_one_payment_in_so_many() -> None:
     drift, chance = Drift(DriftLimits(every=2, window=500)), random.Random(2)
     for n in range(8_000):
-        drift.see(chance.random(), ("shifts", "stays"), (chance.random() + (n >= 4_000), chance.random()))
+        if drift.is_due():
+            drift.look(chance.random(), ("shifts", "stays"), (chance.random() + (n >= 4_000), chance.random()))
     assert drift.active == ["shifts"]
     assert drift.begun == 1
     assert set(drift.figures()) == {SCORE, "shifts", "stays"}
@@ -80,11 +81,13 @@ def test_a_restored_watch_goes_on_as_before() -> None:
     whole, first = Drift(limits), Drift(limits)
     for value in values[:1_111]:
         for drift in (whole, first):
-            drift.see(value, ("x",), (value * 2,))
+            if drift.is_due():
+                drift.look(value, ("x",), (value * 2,))
     second = Drift(limits)
     second.restore(json.loads(json.dumps(first.snapshot())))
     for value in values[1_111:]:
         for drift in (whole, second):
-            drift.see(value + 1, ("x",), (value * 2,))
+            if drift.is_due():
+                drift.look(value + 1, ("x",), (value * 2,))
     assert second.snapshot() == whole.snapshot()
     assert whole.begun

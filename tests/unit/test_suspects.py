@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +13,7 @@ from detectors.alert_record import Alert
 from detectors.configuration import Configuration
 from detectors.engine import Engine
 from detectors.events import AccountTransaction, Disposition, Event, LoanDisbursement
+from detectors.learners.score import PaymentScore
 from streams.codec import encode
 from streams.scenarios.folding import SHIPPED
 
@@ -74,12 +76,39 @@ def test_an_alert_names_its_payments_its_rank_its_model_and_what_made_the_score(
     assert alert.score_percentile is not None and alert.score_percentile > 95
     assert [payment.role for payment in alert.related] == ["stands_out"]
     assert alert.related[0].payee == alert.subject.account_id
-    assert alert.model_version.startswith("triage")
-    weights = [abs(item.weight) for item in alert.contributions]
-    assert 1 <= len(weights) <= 5 and weights == sorted(weights, reverse=True)
+    assert alert.model_version.endswith("/0")  # outcomes learned so far
+    weights = [abs(item.weight) for item in alert.contributions[:5]]
+    assert weights == sorted(weights, reverse=True)
     assert all(item.usual is not None for item in alert.contributions)
     assert alert.related[0].txn_id in alert.sentence_en and alert.related[0].txn_id in alert.sentence_zh
     assert [item.name for item in alert.look_alikes] == ["drift"]
+
+
+def test_the_contributions_add_up_to_the_scores_log_odds(alerts: list[Alert]) -> None:
+    firsts = [alert for alert in alerts if alert.revision == 1]
+    assert firsts
+    for alert in firsts:
+        odds = sum(item.added for item in alert.contributions)
+        assert 1 / (1 + math.exp(-odds)) == pytest.approx(alert.score, abs=0.001)
+
+
+def test_without_the_evidence_it_names_a_payment_scores_lower_and_is_said_no_more(alerts: list[Alert]) -> None:
+    """What stands out of a payment that hands on what has just come in is that it came in."""
+    named = next(alert for alert in alerts if alert.revision == 1 and alert.related[0].txn_id.startswith("m"))
+    handed_on = named.related[0].txn_id
+    without = [event for event in STREAM if getattr(event, "txn_id", "") != f"t{handed_on[1:]}"]
+    engine = Engine(wanting())
+    scores: dict[str, PaymentScore] = {}
+    said: list[Alert] = []
+    for event in without:
+        outputs = engine.apply(event)
+        scores |= {score.txn_id: score for score in outputs.scores}
+        said += outputs.alerts
+    threshold = named.measures[0].threshold
+    assert threshold is not None
+    assert scores[handed_on].score < named.score
+    assert scores[handed_on].percentile < threshold
+    assert handed_on not in {payment.txn_id for alert in said for payment in alert.related}
 
 
 def test_payments_to_one_account_within_the_episode_are_one_alert_said_again_as_they_double(alerts: list[Alert]) -> None:
