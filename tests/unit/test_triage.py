@@ -155,7 +155,7 @@ def test_a_fold_split_anywhere_learns_the_same(split: int) -> None:
 
 
 def test_outcomes_make_the_trees_tell_misuse_from_the_rest() -> None:
-    engine, waiting = Engine(configured(**QUICK)), []
+    engine, waiting = Engine(configured(**QUICK)), list[PaymentScore]()
     taught_scores(busy(600), engine, waiting)
     later = [score for txn in busy(700)[600:] for score in engine.apply(txn).scores]
     bad = [score.score for score in later if score.payee in MULES]
@@ -189,7 +189,7 @@ def test_an_account_that_was_forgotten_begins_anew() -> None:
 
 
 def test_contributions_add_up_to_the_score() -> None:
-    engine, waiting = Engine(configured(**QUICK)), []
+    engine, waiting = Engine(configured(**QUICK)), list[PaymentScore]()
     taught_scores(busy(400), engine, waiting)
     assert engine.triage.forest.trees.count == QUICK["trees_max"]
     for score in waiting[-5:]:
