@@ -1,18 +1,20 @@
 """An engine's state in parts of which a checkpoint writes only what has changed.
 
-Plain accounts are rows (:mod:`detectors.rows`), the ids seen are two generations that only grow, and the rest, in which
+Plain accounts are rows (:mod:`detectors.rows`), profiles of counterparties too; the ids seen and the scored payments that wait
+for an outcome are two generations that only grow; the rest, in which
 loans, lots, trails, legs and the accounts tied by them refer to each other, is one graph. In the graph plain accounts stand
 by their key, so that an account is one object again wherever it is met after loading.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from detectors import snapshot
 from detectors.accounts import Account
 from detectors.engine import SNAPSHOT_VERSION, Engine
+from detectors.learners.triage import Halves
 from detectors.lots import Transfer
 from detectors.recent import Recent
 from detectors.rows import ColdAccounts
@@ -43,7 +45,7 @@ def graph_of(engine: Engine, entangled: Collection[Key]) -> dict[str, Any]:
         "version": SNAPSHOT_VERSION,
         "state": snapshot.freeze(state, has_row),
         "detectors": {detector.code: dict(detector.snapshot()) for detector in engine.detectors},
-        "triage": engine.triage.snapshot(),
+        "triage": {**engine.triage.small_parts(), "learned": engine.triage.learned()},
         "calibration": engine.calibration.snapshot(),
     }
 
@@ -53,12 +55,16 @@ def engine_of(
     graph: Mapping[str, Any],
     cold: ColdAccounts,
     seen: Recent[int],
+    profiles: Iterable[tuple[str, bytes]] = (),
+    waiting: Halves | None = None,
 ) -> Engine:
     """The engine whose parts these are; its plain accounts stay packed until something asks for them.
 
     Args:
         fresh: an engine of their configuration and book that has seen nothing yet; it is the one returned.
         cold: the plain accounts.
+        profiles: the rows of counterparty profiles, in their order.
+        waiting: scored payments that wait for an outcome, those with one among them.
 
     Raises:
         LookupError: the parts do not belong together.
@@ -91,6 +97,11 @@ def engine_of(
     engine.begin()
     for detector in engine.detectors:
         detector.restore(graph["detectors"][detector.code])
-    engine.triage.restore(graph["triage"])
+    engine.triage.take_rows(profiles)
+    engine.triage.take_small_parts(graph["triage"])
+    if waiting is not None:
+        engine.triage.waiting = waiting
+        for txn_id in graph["triage"]["learned"]:
+            (waiting.new if txn_id in waiting.new else waiting.old)[txn_id] = None
     engine.calibration.restore(graph["calibration"])
     return engine

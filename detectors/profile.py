@@ -23,6 +23,7 @@ SCALARS = 48
 IN0 = SCALARS
 OUT0 = SCALARS + PEERS * PEER
 WIDTH = SCALARS + 2 * PEERS * PEER
+ROW_BYTES = 4 * WIDTH
 # What is asked of a counterparty stands in the first 64 bytes of its row: one fetch from memory.
 NUMBER, IN_T, OUT_T = 0, 1, 2
 IN_N, OUT_N = 3, 6

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import exp
 from typing import Any
 
@@ -24,6 +24,7 @@ from detectors.learners.score import Contribution, PaymentScore
 from detectors.learners.scorecard import BIAS, TERMS, VERSION, WEIGHTS, Scorecard
 from detectors.lots import Transfer
 from detectors.profile import NAMES, Profiles
+from detectors.recent import Recent
 from detectors.uses import CASH, PURCHASE
 
 DAY_MS = 86_400_000
@@ -60,6 +61,10 @@ class Waiting(Struct, frozen=True, gc=False):
     vector: bytes
 
 
+Halves = Recent[Waiting | None]
+"""Scored payments by id; None: its outcome has come. None keeps its place, so that a half only grows."""
+
+
 class Triage:
     """Profiles, scores and the model that outcomes teach."""
 
@@ -77,10 +82,10 @@ class Triage:
         self.zero_ms: int | None = None  # the first payment's time
         self.numbers: dict[str, int] = {}  # of accounts, in the order in which they were met
         self.names: list[str] = []  # by row
+        self.touched = bytearray()  # by row: 1 when it may have changed since :meth:`take_touched`
         self.met = 0
         self.currencies: dict[str, int] = {}
-        self.waiting: dict[str, Waiting] = {}  # the newer half; a dict from which the first goes each time gets slow
-        self.waiting_before: dict[str, Waiting] = {}
+        self.waiting: Halves = Recent(limits.waiting_max)
         self.usual: list[bytes] = []  # some of the vectors, the last ones
         self.counts: Counter[str] = Counter()
         self.scored = 0
@@ -113,15 +118,20 @@ class Triage:
         vector = profiles.vector()
         self.scorecard.see_last()
         profiles.pay(u, v, amount, days, currency)
+        touched, size = self.touched, self.limits.profiles_max
+        touched[u if u < size else u % size] = 1
+        touched[v if v < size else v % size] = 1
         self._await(transfer.txn_id, Waiting(at_ms, u, v, currency, vector))
         return PaymentScore(transfer.txn_id, at_ms, transfer.payer, transfer.payee, amount, _squash(odds), vector)
 
     def _see_outside(self, transfer: Transfer, payer: Account, payee: Account, days: float) -> None:
         """A payment from or to nobody in particular."""
-        if not payer.is_sink:
-            self.profiles.outside(self._number(payer.account_id, days), transfer.amount_minor, days, False)
-        elif not payee.is_sink:
-            self.profiles.outside(self._number(payee.account_id, days), transfer.amount_minor, days, True)
+        is_in = payer.is_sink
+        account = payee if is_in else payer
+        if not account.is_sink:
+            number = self._number(account.account_id, days)
+            self.profiles.outside(number, transfer.amount_minor, days, is_in)
+            self._touch(number)
 
     def _number(self, account_id: str, days: float) -> int:
         number = self.numbers.get(account_id)
@@ -134,6 +144,7 @@ class Triage:
         number = self.met % _numbers_of(self.limits.profiles_max)
         if self.met < self.limits.profiles_max:
             self.names.append(account_id)
+            self.touched.append(1)
         else:
             row = number % self.limits.profiles_max
             del self.numbers[self.names[row]]
@@ -146,10 +157,13 @@ class Triage:
 
     def _await(self, txn_id: str, waiting: Waiting) -> None:
         """The features wait for the outcome, and some of them say what is usual."""
-        self.waiting[txn_id] = waiting
-        if len(self.waiting) * 2 >= self.limits.waiting_max:
-            self.counts["scored_payments_forgotten"] += len(self.waiting_before)
-            self.waiting_before, self.waiting = self.waiting, {}
+        before, turns = self.waiting.old, self.waiting.turns
+        if txn_id in self.waiting:
+            self.counts["scored_ids_repeated"] += 1  # an outcome speaks of the payment that had the id first
+        else:
+            self.waiting.put(txn_id, waiting)
+        if self.waiting.turns != turns:
+            self.counts["scored_payments_forgotten"] += sum(each is not None for each in before.values())
         if self.scored % USUAL_EVERY == 0:
             self.usual.append(waiting.vector)
             del self.usual[:-USUAL_MAX]
@@ -164,17 +178,21 @@ class Triage:
 
     def since_ms(self, txn_id: str) -> int | None:
         """When a scored payment that awaits its outcome was made; None when it is not (or no longer) one."""
-        waiting = self.waiting.get(txn_id) or self.waiting_before.get(txn_id)
+        waiting = self.waiting.get(txn_id)
         return waiting.since_ms if waiting is not None else None
 
     def learn(self, txn_id: str, outcome_is_misuse: bool, event_time_ms: int) -> bool:
         """Learn from a confirmed outcome of a scored payment; False when the payment is not remembered."""
-        waiting = self.waiting.pop(txn_id, None) or self.waiting_before.pop(txn_id, None)
+        waiting = self.waiting.get(txn_id)
         if waiting is None:
             self.counts["outcomes_of_forgotten_payments"] += 1
             return False
         assert self.zero_ms is not None, "a payment waits and none was seen"
         days = (waiting.since_ms - self.zero_ms) / DAY_MS
+        half = self.waiting.new if txn_id in self.waiting.new else self.waiting.old
+        half[txn_id] = None
+        self._touch(waiting.payer)
+        self._touch(waiting.payee)
         self.profiles.confirm(waiting.payer, waiting.payee, waiting.currency, outcome_is_misuse, days)
         vector = array("f", waiting.vector)
         if self.forest.learn(vector, outcome_is_misuse, self.scorecard.ask(vector)):
@@ -227,36 +245,78 @@ class Triage:
     def snapshot(self) -> dict[str, Any]:
         """The state as plain data."""
         return {
+            **self.small_parts(),
             "accounts": list(self.names),
             "rows": text_of(b"".join([self.profiles.row(row) for row in range(len(self.names))])),
+            "waiting": [[_row(txn_id, each) for txn_id, each in half.items()] for half in (self.waiting.old, self.waiting.new)],
+            "waiting_turns": [self.waiting.turns, self.waiting.forgotten],
+        }
+
+    def restore(self, data: Mapping[str, Any]) -> None:
+        """Take the state that :meth:`snapshot` has given."""
+        packed = bytes_of(data["rows"])
+        names = data["accounts"]
+        width = len(packed) // max(1, len(names))
+        rows = ((name, packed[row * width : (row + 1) * width]) for row, name in enumerate(names))
+        self.take_rows(rows)
+        self.waiting.old, self.waiting.new = (dict(map(_waiting, half)) for half in data["waiting"])
+        self.waiting.turns, self.waiting.forgotten = data["waiting_turns"]
+        self.take_small_parts(data)
+
+    # --- state in parts: what a checkpoint need not write anew ------------------------------------------------------
+
+    def small_parts(self) -> dict[str, Any]:
+        """The state without what grows with accounts (rows) and with payments (those that wait)."""
+        return {
             "wide": text_of(self.profiles.wide_store.tobytes()),
             "scorecard": [self.scorecard.spends, self.scorecard.seen],
             "forest": self.forest.snapshot(),
             "zero_ms": self.zero_ms,
             "met": self.met,
             "currencies": dict(self.currencies),
-            "waiting": [[_row(txn_id, each) for txn_id, each in half.items()] for half in (self.waiting_before, self.waiting)],
             "usual": [text_of(vector) for vector in self.usual],
             "counts": dict(self.counts),
             "scored": self.scored,
         }
 
-    def restore(self, data: Mapping[str, Any]) -> None:
-        """Take the state that :meth:`snapshot` has given."""
-        self.names = list(data["accounts"])
-        packed = bytes_of(data["rows"])
-        width = len(packed) // max(1, len(self.names))
-        for row in range(len(self.names)):
-            self.profiles.set_row(row, packed[row * width : (row + 1) * width])
-        self.numbers = {name: self.profiles.number(row) for row, name in enumerate(self.names)}
+    def take_small_parts(self, data: Mapping[str, Any]) -> None:
+        """The opposite of :meth:`small_parts`."""
         fill(self.profiles.wide_store, data["wide"])
         self.scorecard.spends, self.scorecard.seen = data["scorecard"]
         self.forest.restore(data["forest"])
         self.zero_ms, self.met, self.scored = data["zero_ms"], data["met"], data["scored"]
         self.currencies = dict(data["currencies"])
-        self.waiting_before, self.waiting = (dict(map(_waiting, half)) for half in data["waiting"])
         self.usual = [bytes_of(text) for text in data["usual"]]
         self.counts = Counter(data["counts"])
+
+    def row(self, row: int) -> tuple[str, bytes]:
+        """(Account, packed profile) of a row."""
+        return self.names[row], self.profiles.row(row)
+
+    def take_rows(self, rows: Iterable[tuple[str, bytes]]) -> None:
+        """All rows, in their order."""
+        for row, (name, packed) in enumerate(rows):
+            self.names.append(name)
+            self.profiles.set_row(row, packed)
+            self.numbers[name] = self.profiles.number(row)
+        self.touched = bytearray(len(self.names))
+
+    def take_touched(self) -> bytearray:
+        """Which rows may have changed since this was last asked; from now on those of the next time are noted."""
+        touched, self.touched = self.touched, bytearray(len(self.names))
+        return touched
+
+    def give_back_touched(self, touched: bytearray) -> None:
+        """What was taken has not been used: it counts for the next time, too."""
+        for row, is_touched in enumerate(touched):
+            self.touched[row] |= is_touched
+
+    def learned(self) -> list[str]:
+        """Payments that waited and no longer do, in an order that does not depend on how they came."""
+        return sorted(txn_id for half in (self.waiting.old, self.waiting.new) for txn_id, each in half.items() if each is None)
+
+    def _touch(self, number: int) -> None:
+        self.touched[number % self.limits.profiles_max] = 1
 
 
 def _numbers_of(profiles_max: int) -> int:
@@ -264,11 +324,15 @@ def _numbers_of(profiles_max: int) -> int:
     return max(1, (1 << 24) // profiles_max) * profiles_max
 
 
-def _row(txn_id: str, waiting: Waiting) -> list[Any]:
+def _row(txn_id: str, waiting: Waiting | None) -> list[Any]:
+    if waiting is None:
+        return [txn_id]
     return [txn_id, waiting.since_ms, waiting.payer, waiting.payee, waiting.currency, text_of(waiting.vector)]
 
 
-def _waiting(row: list[Any]) -> tuple[str, Waiting]:
+def _waiting(row: list[Any]) -> tuple[str, Waiting | None]:
+    if len(row) == 1:
+        return row[0], None
     return row[0], Waiting(row[1], row[2], row[3], row[4], bytes_of(row[5]))
 
 

@@ -45,12 +45,17 @@ __all__ = [
 
 ONE_BOOK = Books()
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 """Of the tables and of what is in their cells; a fundtrail reads files up to its own."""
 
 BUSY_SECONDS = 30.0
 
-Touched = list[Account]
+
+class Touched(NamedTuple):
+    """What may have changed since the last checkpoint."""
+
+    accounts: list[Account]
+    profiles: bytearray  # by row: 1 when it may have
 
 
 class Saved(NamedTuple):
@@ -102,14 +107,15 @@ class CheckpointFile:
         return saved
 
     def take(self, fold: BookFold) -> Touched:
-        """The accounts looked up since the last checkpoint; from now on the engine notes those of the next."""
+        """What was looked up since the last checkpoint; from now on the engine notes that of the next."""
         self.lock.take()
-        return fold.engine.tracer.next_interval()
+        return Touched(fold.engine.tracer.next_interval(), fold.engine.triage.take_touched())
 
     def give_back(self, fold: BookFold, touched: Touched) -> None:
-        """The checkpoint that :meth:`take` was for has failed: the next one has its accounts to write, too."""
+        """The checkpoint that :meth:`take` was for has failed: the next one has what it was to write, too."""
         tracer = fold.engine.tracer
-        tracer.touched = list(dict.fromkeys(touched + tracer.touched))
+        tracer.touched = list(dict.fromkeys(touched.accounts + tracer.touched))
+        fold.engine.triage.give_back_touched(touched.profiles)
 
     def settle(self, saved: Saved, number: int) -> None:
         """The checkpoint is durable: the accounts that are noted now belong to the one after it."""
@@ -119,7 +125,7 @@ class CheckpointFile:
         """One checkpoint in one transaction: (the checkpoint, its number in this file).
 
         Args:
-            touched: accounts that may have changed since the last one.
+            touched: what may have changed since the last one.
             wanted: asked before the end; when it says no, nothing is written.
         """
         started = time.monotonic()
@@ -133,10 +139,13 @@ class CheckpointFile:
                 tables.clear(file)
                 meta.clear()
                 rows = tables.write_all(file, fold.engine)
+                tables.write_profiles(file, fold.engine.triage, None)
             else:
-                rows = tables.write_touched(file, fold.engine, touched)
-            seen = tables.write_seen(file, fold.engine.seen, meta)
-            tables.write_meta(file, {**self._meta_of(fold), **seen, "saves": number})
+                rows = tables.write_touched(file, fold.engine, touched.accounts)
+                tables.write_profiles(file, fold.engine.triage, touched.profiles)
+            seen = tables.write_recent(file, "seen", fold.engine.seen, meta)
+            waiting = tables.write_recent(file, "waiting", fold.engine.triage.waiting, meta)
+            tables.write_meta(file, {**self._meta_of(fold), **seen, **waiting, "saves": number})
             if not wanted():
                 raise CheckpointFailed("the worker that had asked for it is gone")
             file.execute("COMMIT")
@@ -212,6 +221,7 @@ class CheckpointFile:
         fold.watermarks = msgspec.json.decode(str(meta["watermarks"]), type=dict[str, int])
         fold.counts = Counter(msgspec.json.decode(str(meta["counts"]), type=dict[str, int]))
         fold.engine.tracer.next_interval()
+        fold.engine.triage.take_touched()
         self._base = (fold.next_offset, int(meta["saves"]))
         return fold
 
@@ -245,7 +255,9 @@ _DAMAGED_REMEDY = "Move it (with its -wal and -shm) away: a published snapshot i
 
 def _engine(file: sqlite3.Connection, fresh: Engine, meta: tables.Meta) -> Engine:
     seen = tables.read_seen(file, fresh.configuration.fold.seen_ids_max, meta)
-    engine = engine_of(fresh, tables.read_graph(file), tables.read_accounts(file), seen)
+    waiting = tables.read_waiting(file, fresh.configuration.learning.waiting_max, meta)
+    graph, accounts, profiles = tables.read_graph(file), tables.read_accounts(file), tables.read_profiles(file)
+    engine = engine_of(fresh, graph, accounts, seen, profiles, waiting)
     if engine.tracer.number_of_accounts() != meta["accounts"]:
         raise ValueError(f"{engine.tracer.number_of_accounts()} accounts where {meta['accounts']} were written")
     return engine
@@ -275,7 +287,7 @@ class Checkpointer:
     def __init__(self, file: CheckpointFile) -> None:
         self.file = file
         self._fold: BookFold | None = None  # of the checkpoint that is being written
-        self._touched: Touched = []
+        self._touched: Touched | None = None
         self._child: Child | None = None
         self._pause_ms = 0.0
 
@@ -303,7 +315,7 @@ class Checkpointer:
         self._pause_ms = (time.monotonic() - started) * 1000.0
 
     def _written(self, wanted: Callable[[], bool]) -> bytes:
-        assert self._fold is not None
+        assert self._fold is not None and self._touched is not None
         return msgspec.msgpack.encode(self.file.write(self._fold, self._touched, wanted))
 
     def poll(self) -> Saved | None:
@@ -337,16 +349,16 @@ class Checkpointer:
             raise self._failed(error) from error
         if report is None:
             return None
-        self._fold, self._child, self._touched = None, None, []
+        self._fold, self._child, self._touched = None, None, None
         (next_offset, seconds, size, rows, _), number = msgspec.msgpack.decode(report)
         saved = Saved(next_offset, seconds, size, rows, self._pause_ms)
         self.file.settle(saved, number)
         return saved
 
     def _failed(self, error: Exception) -> CheckpointFailed:
-        assert self._fold is not None
+        assert self._fold is not None and self._touched is not None
         self.file.give_back(self._fold, self._touched)
-        self._fold, self._child, self._touched = None, None, []
+        self._fold, self._child, self._touched = None, None, None
         return CheckpointFailed(f"{self.file.path}: no checkpoint was written: {why(error)}")
 
     def _report(self, ask: Callable[[Child], bytes | None]) -> bytes | None:

@@ -3,14 +3,14 @@
 Rows of plain accounts (:mod:`detectors.rows`) stand in ``pieces``: each checkpoint appends one with what has changed, a later
 one goes before an earlier one, and neighbours are merged as soon as the later is as large, so that there are few. A table
 row for each account was slower by an order: a checkpoint's accounts lie anywhere, and nearly every page of the file is
-written twice for them. ``seen`` holds the ids of records in the same way, ``graph`` what is not in pieces, ``meta`` what
-belongs to the whole.
+written twice for them. Rows of counterparty profiles stand in ``profiles`` in the same way. ``seen`` holds the ids of records,
+``waiting`` the scored payments whose outcome may come, ``graph`` what is not in pieces, ``meta`` what belongs to the whole.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -19,7 +19,9 @@ import zstandard
 
 from detectors.accounts import Account
 from detectors.engine import Engine
+from detectors.learners.triage import Halves, Triage, Waiting
 from detectors.parts import Key, graph_of
+from detectors.profile import ROW_BYTES
 from detectors.recent import Recent
 from detectors.rows import ENTANGLED, WITH_HISTORY, ColdAccounts, kind_of, pack
 from detectors.tracer import Tracer
@@ -30,7 +32,9 @@ TABLES = """
     CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
     CREATE TABLE pieces (part INTEGER PRIMARY KEY, rows INTEGER NOT NULL, packed BLOB NOT NULL);
     CREATE TABLE graph (name TEXT PRIMARY KEY, packed BLOB NOT NULL) WITHOUT ROWID;
-    CREATE TABLE seen (part INTEGER PRIMARY KEY, turn INTEGER NOT NULL, packed BLOB NOT NULL)
+    CREATE TABLE seen (part INTEGER PRIMARY KEY, turn INTEGER NOT NULL, packed BLOB NOT NULL);
+    CREATE TABLE profiles (part INTEGER PRIMARY KEY, rows INTEGER NOT NULL, packed BLOB NOT NULL);
+    CREATE TABLE waiting (part INTEGER PRIMARY KEY, turn INTEGER NOT NULL, packed BLOB NOT NULL)
 """
 COMPRESSION_LEVEL = 1
 
@@ -80,7 +84,7 @@ def make_tables(file: sqlite3.Connection) -> None:
 
 def clear(file: sqlite3.Connection) -> None:
     """Empty all tables: everything is about to be written."""
-    for table in ("meta", "pieces", "graph", "seen"):
+    for table in ("meta", "pieces", "graph", "seen", "profiles", "waiting"):
         file.execute(f"DELETE FROM {table}")
 
 
@@ -142,30 +146,57 @@ def _sorted_out(accounts: Iterable[tuple[str, str, Account | None]]) -> tuple[Pi
     return piece, tied
 
 
-def _append(file: sqlite3.Connection, piece: Piece) -> None:
+def _append(file: sqlite3.Connection, piece: Piece, table: str = "pieces") -> None:
     """Add a piece behind the others, merged with those before it that are not larger."""
     number = piece.number()
-    while (last := file.execute("SELECT part, rows FROM pieces ORDER BY part DESC LIMIT 1").fetchone()) is not None:
+    while (last := file.execute(f"SELECT part, rows FROM {table} ORDER BY part DESC LIMIT 1").fetchone()) is not None:
         part, rows = last
         if rows > number:
             break
-        merged = _unpack(file.execute("SELECT packed FROM pieces WHERE part = ?", (part,)).fetchone()[0], Piece)
+        merged = _unpack(file.execute(f"SELECT packed FROM {table} WHERE part = ?", (part,)).fetchone()[0], Piece)
         merged.put(piece)
         piece, number = merged, merged.number()
-        file.execute("DELETE FROM pieces WHERE part = ?", (part,))
+        file.execute(f"DELETE FROM {table} WHERE part = ?", (part,))
     if last is None:
         piece.drop_gone()
     if number:
-        file.execute("INSERT INTO pieces (rows, packed) VALUES (?, ?)", (number, _pack(piece)))
+        file.execute(f"INSERT INTO {table} (rows, packed) VALUES (?, ?)", (number, _pack(piece)))
 
 
 def read_accounts(file: sqlite3.Connection) -> ColdAccounts:
     """The plain accounts, packed."""
+    whole = _read_pieces(file, "pieces")
+    return ColdAccounts(whole.rows, frozenset(whole.holders))  # type: ignore[arg-type]  # none of the rows is None now
+
+
+def _read_pieces(file: sqlite3.Connection, table: str) -> Piece:
     whole = Piece({}, [])
-    for (packed,) in file.execute("SELECT packed FROM pieces ORDER BY part"):
+    for (packed,) in file.execute(f"SELECT packed FROM {table} ORDER BY part"):
         whole.put(_unpack(packed, Piece))
     whole.drop_gone()
-    return ColdAccounts(whole.rows, frozenset(whole.holders))  # type: ignore[arg-type]  # none of the rows is None now
+    return whole
+
+
+# --- profiles of counterparties -----------------------------------------------------------------------------------------
+
+
+def write_profiles(file: sqlite3.Connection, triage: Triage, touched: bytearray | None) -> None:
+    """The rows that may have changed; None: all. A row is its numbers, then its account."""
+    rows = range(len(triage.names)) if touched is None else [row for row, is_touched in enumerate(touched) if is_touched]
+    packed: dict[str, bytes | None] = {}
+    for row in rows:
+        name, numbers = triage.row(row)
+        packed[str(row)] = numbers + name.encode()
+    _append(file, Piece({"": packed}, []), "profiles")
+
+
+def read_profiles(file: sqlite3.Connection) -> Iterator[tuple[str, bytes]]:
+    """(Account, numbers) of each row, in their order."""
+    rows = _read_pieces(file, "profiles").rows.get("", {})
+    for row in range(len(rows)):
+        packed = rows[str(row)]
+        assert packed is not None, f"row {row} of the profiles is gone, and rows are never taken away"
+        yield packed[ROW_BYTES:].decode(), packed[:ROW_BYTES]
 
 
 # --- the graph ----------------------------------------------------------------------------------------------------------
@@ -184,31 +215,43 @@ def read_graph(file: sqlite3.Connection) -> dict[str, Any]:
     return graph
 
 
-# --- ids seen -----------------------------------------------------------------------------------------------------------
+# --- memories of two generations: ids seen, scored payments that wait ---------------------------------------------------
 
 
-def write_seen(file: sqlite3.Connection, seen: Recent[int], meta: Meta) -> Meta:
-    """The ids that the file does not hold; returns what is to be noted in its ``meta``, of which the present one is given."""
-    turns, count = int(meta.get("seen_turns", -1)), int(meta.get("seen_count", 0))
-    if turns == seen.turns:
-        _add_ids(file, seen.turns, seen.new, count)
+def write_recent(file: sqlite3.Connection, table: str, recent: Recent[Any], meta: Meta) -> Meta:
+    """What the file does not hold of a memory; returns what ``meta`` is to note of it.
+
+    Args:
+        meta: what it notes at present.
+    """
+    turns, count = int(meta.get(f"{table}_turns", -1)), int(meta.get(f"{table}_count", 0))
+    if turns == recent.turns:
+        _add_kept(file, table, recent.turns, recent.new, count)
     else:
-        _add_ids(file, seen.turns - 1, seen.old, count if turns == seen.turns - 1 else 0)
-        _add_ids(file, seen.turns, seen.new, 0)
-        file.execute("DELETE FROM seen WHERE turn < ?", (seen.turns - 1,))
-    return {"seen_turns": seen.turns, "seen_count": len(seen.new), "seen_forgotten": seen.forgotten}
+        _add_kept(file, table, recent.turns - 1, recent.old, count if turns == recent.turns - 1 else 0)
+        _add_kept(file, table, recent.turns, recent.new, 0)
+        file.execute(f"DELETE FROM {table} WHERE turn < ?", (recent.turns - 1,))
+    return {f"{table}_turns": recent.turns, f"{table}_count": len(recent.new), f"{table}_forgotten": recent.forgotten}
 
 
-def _add_ids(file: sqlite3.Connection, turn: int, ids: dict[str, int], after: int) -> None:
-    if after < len(ids):
-        packed = _pack(dict(islice(ids.items(), after, None)))
-        file.execute("INSERT INTO seen (turn, packed) VALUES (?, ?)", (turn, packed))
+def _add_kept(file: sqlite3.Connection, table: str, turn: int, kept: dict[str, Any], after: int) -> None:
+    if after < len(kept):
+        packed = _pack(dict(islice(kept.items(), after, None)))
+        file.execute(f"INSERT INTO {table} (turn, packed) VALUES (?, ?)", (turn, packed))
 
 
 def read_seen(file: sqlite3.Connection, size_max: int, meta: Meta) -> Recent[int]:
     """The memory of ids."""
-    seen: Recent[int] = Recent(size_max)
-    seen.turns, seen.forgotten = int(meta["seen_turns"]), int(meta["seen_forgotten"])
-    for turn, packed in file.execute("SELECT turn, packed FROM seen ORDER BY part"):
-        (seen.new if turn == seen.turns else seen.old).update(_unpack(packed, dict[str, int]))
-    return seen
+    return _read_recent(file, "seen", Recent(size_max), meta, dict[str, int])
+
+
+def read_waiting(file: sqlite3.Connection, size_max: int, meta: Meta) -> Halves:
+    """Scored payments that wait for an outcome, as they were when they were written: some have one now."""
+    return _read_recent(file, "waiting", Recent(size_max), meta, dict[str, Waiting | None])
+
+
+def _read_recent(file: sqlite3.Connection, table: str, recent: Recent[Any], meta: Meta, kind: Any) -> Recent[Any]:
+    recent.turns, recent.forgotten = int(meta[f"{table}_turns"]), int(meta[f"{table}_forgotten"])
+    for turn, packed in file.execute(f"SELECT turn, packed FROM {table} ORDER BY part"):
+        (recent.new if turn == recent.turns else recent.old).update(_unpack(packed, kind))
+    return recent

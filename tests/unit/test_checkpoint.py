@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from detectors.engine import Engine
+from detectors.learners.triage import LearningLimits
 from detectors.rows import WITH_HISTORY, kind_of
 from streams.live import checkpoint, tables
 from streams.live.checkpoint import (
@@ -428,6 +429,30 @@ def test_ids_seen_are_kept_through_many_turns(path: Path) -> None:
         with closing(sqlite3.connect(path)) as state:
             seen = tables.read_seen(state, 50, tables.read_meta(state))
         assert [getattr(seen, name) for name in seen.__slots__] == [getattr(fold.engine.seen, name) for name in seen.__slots__]
+    file.close()
+
+
+def test_profiles_and_waiting_payments_are_kept_with_what_was_learned_meanwhile(path: Path) -> None:
+    small = msgspec.structs.replace(SHIPPED, learning=LearningLimits(profiles_max=6, waiting_max=40))
+    fold, file = BookFold(0, small, GENERATION), CheckpointFile(path, GENERATION)
+    accounts = [f"p{number}" for number in range(9)]
+    for turn in range(60):
+        for step in range(turn % 7):
+            payer, payee = accounts[(turn + step) % 9], accounts[turn * step % 8]
+            if payer != payee:
+                fold.engine.apply(payment(turn * 10 + step, payer, payee, txn_id=f"{turn}-{step}"))
+        waiting = [txn_id for txn_id, each in fold.engine.triage.waiting.new.items() if each is not None]
+        for txn_id in waiting[: turn % 3]:  # those that an earlier checkpoint has, too
+            assert fold.engine.triage.learn(txn_id, turn % 2 == 0, 0)
+        if turn % 4 == 3:
+            file.save(fold)
+            file.close()
+            loaded = file.load(small, 0)
+            assert loaded is not None
+            assert loaded.engine.triage.snapshot() == fold.engine.triage.snapshot()
+    assert fold.engine.triage.waiting.turns > 3
+    assert fold.engine.triage.counts["profiles_forgotten"] > 9
+    assert fold.engine.triage.counts["scored_payments_forgotten"] > 0
     file.close()
 
 
