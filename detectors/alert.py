@@ -50,11 +50,11 @@ class AlertBook:
         said = finding.said
         if said is None and not finding.stands:
             return None
-        finding = lowered(finding, detector.kind, context, self.limits)
+        finding = lowered(finding, finding.kind or detector.kind, context, self.limits)
         if said is not None and not self._is_news(said, finding):
             self.counts["revisions_withheld"] += 1
             return None
-        withheld = self.economy.withholds(finding, detector.kind, said, watermark_ms, loans_followed)
+        withheld = self.economy.withholds(finding, finding.kind or detector.kind, said, watermark_ms, loans_followed)
         if withheld:
             self.counts[withheld] += 1
             return None
@@ -133,7 +133,8 @@ class AlertBook:
         rules = context.rules(about)
         alert = Alert(
             alert_id=said.alert_id, revision=said.revision + 1, status="OPEN" if finding.stands else "WITHDRAWN",
-            typology=finding.typology, typology_name=detector.name, typology_name_zh=detector.name_zh, kind=detector.kind,
+            typology=finding.typology, typology_name=detector.name, typology_name_zh=detector.name_zh,
+            kind=finding.kind or detector.kind,
             severity=finding.severity, score=finding.score, score_percentile=percentile,  # type: ignore[arg-type]
             subject=self._subject(finding), sentence_en=english, sentence_zh=chinese, currency=about.currency,
             traced_min_minor=finding.bounds.certain_minor, traced_estimate_minor=finding.traced_minor,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct
 
 from detectors.alert_record import Contribution, LookAlike, Measure, PartyNote, RelatedPayment
@@ -41,6 +43,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     percentile: float | None = None  # where its score stands; None: among the alerts of its kind
     is_news: bool = False  # to be said whatever its figures
     model_version: str | None = None  # where it is not the rules' scorecard
+    kind: Literal["BREACH", "PATTERN", "EVENT"] | None = None  # where it is weaker than its typology's kind
     restricted: bool = False  # only for those whom restricted alerts are routed to
     event_time_ms: int | None = None  # of what completed it, when that is no passage
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 FIRST_DAY = "0001-01-01"
 HEAD_KEYS = frozenset({
-    "rule_set_id", "version", "effective_from", "effective_until", "verified", "title", "basis", "scorecard",
+    "rule_set_id", "version", "extends", "effective_from", "effective_until", "verified", "title", "basis", "scorecard",
 })  # fmt: skip
 SOURCE_KEYS = ("verified", "basis")
 """Keys that any typology's section may hold beside its parameters."""
@@ -101,6 +101,26 @@ def parse_rule_set(name: str, data: Mapping[str, Any], parameter_types: Mapping[
     if mistakes:
         raise RuleSetMistake("\n".join(mistakes))
     return msgspec.structs.replace(rule_set, parameters=parameters, sources=sources)
+
+
+def extended(data: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """A rule set's data with the sections of the one that it ``extends`` under its own, key by key; the head is its own.
+
+    Args:
+        others: the rule sets that may be extended, by id.
+
+    Raises:
+        LookupError: there is no such rule set.
+    """
+    name = data.get("extends")
+    if name is None:
+        return dict(data)
+    if name not in others:
+        raise LookupError(f"extends: there is no rule set {name!r} (known: {', '.join(sorted(others))})")
+    below = {key: dict(value) for key, value in others[name].items() if isinstance(value, Mapping)}
+    for key, value in data.items():
+        below[key] = {**below.get(key, {}), **value} if isinstance(value, Mapping) else value
+    return below
 
 
 def is_date(value: str) -> bool:

@@ -100,6 +100,8 @@ LOOK_ALIKES_ZH = {
     "approved_cash_use": "经批准的现金使用",
     "keeps_a_margin": "留有差额",
     "known_entrusted_payee": "既有的受托支付收款人",
+    "own_business": "自身经营往来",
+    "cash_habit": "既有取现习惯",
     "house_loan": "住房贷款",
     "decoration_loan": "装修贷款",
     "refunded_purchase": "购房款已退回",

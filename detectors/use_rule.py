@@ -40,6 +40,7 @@ class UseRule(ABC, Generic[P]):
     Parameters: ClassVar[type[Struct]]
     checks: ClassVar[tuple[str, ...]] = ()
     measures: ClassVar[tuple[str, ...]] = ()
+    certain_part: ClassVar[float] = 1.0  # of the rule's share that has to be certain; patterns may ask for less
     destination_en: ClassVar[str]
     destination_zh: ClassVar[str]
 
@@ -162,7 +163,7 @@ class UseRule(ABC, Generic[P]):
         )  # fmt: skip
 
     def _judge_together(self, loan: Loan, hits: list[Passage], any_standing: bool, context: Context) -> Finding:
-        weighed = weigh(context, loan, hits, self.share_min(loan, hits, context), self.code)
+        weighed = weigh(context, loan, hits, self.share_min(loan, hits, context), self.code, self.certain_part)
         look_alikes = weighed.look_alikes + self.look_alikes(loan, hits, weighed, context)
         cleared = any(item.result == "NOT_EXCLUDED" and item.name not in _WEIGHED for item in look_alikes)
         english, chinese = self.destination(hits)
@@ -171,6 +172,7 @@ class UseRule(ABC, Generic[P]):
             hits=tuple(hits), bounds=weighed.bounds, traced_minor=weighed.traced_minor,
             fifo_minor=weighed.fifo_minor, severity=weighed.severity, score=weighed.score, destination_en=english,
             destination_zh=chinese, measures=weighed.measures, look_alikes=look_alikes, contributions=weighed.contributions,
+            kind="PATTERN" if weighed.unproven else None,
         )  # fmt: skip
 
     def paid(self, payment: Payment, loans: Sequence[Loan], context: Context) -> tuple[Finding, ...]:
@@ -201,7 +203,7 @@ class UseRule(ABC, Generic[P]):
         return cast(P, context.rules(loan).parameters[self.code])
 
 
-_WEIGHED = frozenset({"own_money", "own_habit"})  # already part of the verdict
+_WEIGHED = frozenset({"own_money", "own_habit", "own_business"})  # already part of the verdict
 
 
 def clears(name: str, innocent: bool, detail: str) -> LookAlike:

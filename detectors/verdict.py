@@ -1,10 +1,12 @@
 """Weighing a breach: from counted passages to bounds, look-alikes, score and severity.
 
 The question is whether the loan's money is at the forbidden place *for certain*. It is when ``certain`` reaches the rule's
-share. When it does not, own money may have paid, and the finding is cleared, unless the way itself speaks: every account
-on it passed on what it got, in like amounts and within days, and had no such habit before. Where the opening balance of an
-account on the way is unknown nothing can be certain; the finding then rests on the attributed share and says so. Of an
-account at another bank not even the other traffic is known, so there the way has to speak.
+share. When it does not, own money may have paid, and the finding is cleared, unless one of two things speaks. The *way*: every
+account on it passed on what it got, in like amounts and within days. Or *both ledgers*: not only when loan money is taken to
+leave first, but also when money leaves in the order it came (the legal default), a large share of the loan went there within a
+week; savings that were there before the loan come first in that order and clear their owner. Neither speaks against a habit
+from before the loan, nor through an account that many pay: there, in and out are a trade. Money that passed through such an
+account slowly, or in other amounts, is the trader's own, however certain it is where it came from.
 """
 
 from __future__ import annotations
@@ -13,13 +15,14 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from detectors.accounts import IN_TRANSIT, OTHER_BANK, Account
+from detectors.accounts import IN_TRANSIT, Account
 from detectors.alert_record import Contribution, LookAlike, Measure
 from detectors.bounds import Bounds
 from detectors.detector import Context
 from detectors.loans import Loan, Passage
 from detectors.lots import Transfer
 from detectors.money import format_money
+from detectors.parties import BORROWER
 from detectors.uses import POCKETS
 
 CHAIN_HOURS_MAX = 72
@@ -28,6 +31,14 @@ CHAIN_RATIO_MIN = 0.85
 """... and at least this share of what it had received."""
 HABIT_PAYMENTS_MIN = 3
 """Earlier payments to the same place that make a habit."""
+BUSINESS_PAYMENTS_MIN = 12
+"""Payments received so far, from ..."""
+BUSINESS_PAYERS_MIN = 4
+"""... so many payers, make an account one with business of its own: in and out are its trade, not a way."""
+BOTH_SHARE_MIN = 0.30
+"""Share of the loan from which the two ledgers together speak ..."""
+BOTH_HOURS_MAX = 168
+"""... when the money left within this time."""
 NAMED_MAX = 5
 """Accounts of unknown opening balance named in an alert; more are counted."""
 ALL_KNOWN = "all balances on the way known"
@@ -47,6 +58,7 @@ class Weighed(Struct, frozen=True, kw_only=True):
     chain_ratio: float | None  # least ratio that an account on a quick way passed on; None without such an account
     habit: bool
     alerts: bool
+    unproven: bool  # it alerts although nobody knows the borrower's own money: a pattern, whatever the rule
     severity: str
     score: float
     contributions: tuple[Contribution, ...]
@@ -61,12 +73,15 @@ def traced_by(hits: Sequence[Passage]) -> tuple[int, int]:
     return traced, sum(min(hit.fifo_minor, hit.transfer.standing_minor) for hit in hits)
 
 
-def weigh(context: Context, loan: Loan, hits: Sequence[Passage], share_min: float, code: str) -> Weighed:
+def weigh(
+    context: Context, loan: Loan, hits: Sequence[Passage], share_min: float, code: str, certain_part: float = 1.0
+) -> Weighed:  # fmt: skip
     """Weigh the passages that a rule counts.
 
     Args:
         hits: standing passages, in time order, at least one.
         share_min: the share of the loan from which the rule is broken.
+        certain_part: how much of that share has to be certain; less than 1 for patterns only.
     """
     traced, fifo = traced_by(hits)
     if loan.share(traced) < share_min and code not in loan.alerts:
@@ -84,16 +99,28 @@ def weigh(context: Context, loan: Loan, hits: Sequence[Passage], share_min: floa
     chain = chain_ratio(quick)
     habit = bool(_habitual_places(loan, hits))
     unknown = any(not account.balance_known for account in between)
-    unseen = any(account.place == OTHER_BANK for account in between)
-    certain = certain_share >= share_min
-    way_speaks = chain is not None and chain >= CHAIN_RATIO_MIN and not habit and loan.share(traced_by(quick)[0]) >= share_min
-    alerts = share >= share_min and (certain or way_speaks or (unknown and not unseen and not habit))
+    # asked before the first alert only: payments drummed up afterwards must not withdraw it
+    last_ms = hits[-1].transfer.event_time_ms
+    trades = code not in loan.alerts and any(_has_business(context, loan, account, last_ms) for account in between)
+    own = all(context.side(loan, account, last_ms) == BORROWER for account in between)
+    all_quick = len(quick) == len(hits)
+    likeness = chain is not None and chain >= CHAIN_RATIO_MIN
+    proven = certain_share >= share_min * certain_part
+    certain = proven and (not trades or (all_quick and likeness))
+    way_speaks = likeness and not habit and not trades and loan.share(traced_by(quick)[0]) >= share_min
+    by_both = min(share, loan.share(fifo)) >= max(share_min, BOTH_SHARE_MIN) and hours <= BOTH_HOURS_MAX
+    by_both = by_both and (unknown or bounds.certain_minor > 0)  # where other money sufficed, however it came, nothing speaks
+    both_speak = by_both and not habit and (own or (all_quick and not trades and not unknown))
+    alerts = share >= share_min and (certain or way_speaks or both_speak)
     contributions = _contributions(context, loan, certain_share, share, hours, chain, habit)
     score = round(min(1.0, sum(item.added for item in contributions)), 4)
     return Weighed(
         bounds=bounds, traced_minor=traced, fifo_minor=fifo, share=share, certain_share=certain_share, hours=hours,
-        chain_ratio=chain, habit=habit, alerts=alerts, severity=_severity(certain, certain_share, hours), score=score,
-        contributions=contributions, look_alikes=(_own_money(loan, bounds, certain, unknown), _habit(loan, hits)),
+        chain_ratio=chain, habit=habit, alerts=alerts,
+        unproven=alerts and unknown and not certain and not way_speaks,
+        severity=_severity(certain, certain_share, hours), score=score,
+        contributions=contributions,
+        look_alikes=(_own_money(loan, bounds, proven, unknown), _habit(loan, hits), _trade(chain, trades)),
         measures=(
             _share_measure("share_of_loan_certain", certain_share, share_min),
             _share_measure("share_of_loan_attributed", share, share_min),
@@ -221,6 +248,22 @@ def _habit(loan: Loan, hits: Sequence[Passage]) -> LookAlike:
     count = "1 payment" if place.in_count == 1 else f"{place.in_count} payments"
     detail = f"{count} to {place.account_id} so far; the first was {_before(loan, place.first_ms)}"
     return LookAlike(name="own_habit", result="NOT_EXCLUDED" if habitual else "EXCLUDED", detail=detail)
+
+
+def _has_business(context: Context, loan: Loan, account: Account, at_ms: int) -> bool:
+    """A stranger's account that many pay: what it passes on may be its own trade."""
+    if account.in_count < BUSINESS_PAYMENTS_MIN or account.payer_count < BUSINESS_PAYERS_MIN:
+        return False
+    return context.side(loan, account, at_ms) is None
+
+
+def _trade(chain: float | None, trades: bool) -> LookAlike:
+    """Whether an account on the way has business of its own; without a quick way there is nothing to test."""
+    if chain is None:
+        return LookAlike(name="own_business", result="NOT_TESTABLE", detail="no account passed the money on within days")
+    many = f"{BUSINESS_PAYMENTS_MIN} payments and more from {BUSINESS_PAYERS_MIN} payers and more"
+    detail = f"an account on the way has received {many}" if trades else "no account on the way is paid by many"
+    return LookAlike(name="own_business", result="NOT_EXCLUDED" if trades else "EXCLUDED", detail=detail)
 
 
 def _before(loan: Loan, event_time_ms: int) -> str:

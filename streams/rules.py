@@ -113,6 +113,11 @@ def _of_head(place: Text, data: Mapping[str, Any]) -> Iterator[Mistake]:
     for key, kind in (("rule_set_id", str), ("version", str), ("effective_from", str)):
         if not isinstance(data.get(key), kind):
             yield place.mistake("", key, "missing, or no text", f'Write {key} = "..." at the top of the file')
+    known_ids = [tomllib.loads(text)["rule_set_id"] for _, text in shipped_texts()]
+    if "extends" in data and data["extends"] not in known_ids:
+        yield place.mistake(
+            "", "extends", f"there is no rule set {data['extends']!r}", _suggestion(str(data["extends"]), known_ids)
+        )
     dates = [data[key] for key in ("effective_from", "effective_until") if isinstance(data.get(key), str)]
     for key in ("effective_from", "effective_until"):
         value = data.get(key)

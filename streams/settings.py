@@ -31,7 +31,7 @@ from detectors.learners.triage import LearningLimits
 from detectors.legs import LegLimits
 from detectors.parties import PartyLimits
 from detectors.portfolio import PortfolioLimits
-from detectors.ruleset import RuleSet, RuleSetMistake, overlaps, parse_rule_set
+from detectors.ruleset import RuleSet, RuleSetMistake, extended, overlaps, parse_rule_set
 from detectors.tracer import TraceLimits
 from detectors.typologies import PARAMETER_TYPES
 from detectors.uses import CodeLists
@@ -142,18 +142,21 @@ def _codes() -> CodeLists:
 
 def _rule_sets(settings: Path | None, extra: object, rule_files: Sequence[Path], mistakes: list[str]) -> list[RuleSet]:
     found: dict[str, RuleSet] = {}
+    shipped: dict[str, dict[str, Any]] = {}
     for name in SHIPPED_RULE_SETS:
-        text = (_SHIPPED / name).read_text(encoding="utf-8")
-        rules = parse_rule_set(name, tomllib.loads(text), PARAMETER_TYPES)
-        found[rules.rule_set_id] = rules
+        data = tomllib.loads((_SHIPPED / name).read_text(encoding="utf-8"))
+        rules = parse_rule_set(name, data, PARAMETER_TYPES)
+        found[rules.rule_set_id], shipped[rules.rule_set_id] = rules, data
     if not isinstance(extra, list):
         mistakes.append(f"rule_sets: {extra!r} is not a list of paths")
         extra = []
     named = [Path(str(item)) if settings is None else settings.parent / str(item) for item in extra]
     for path in [*named, *rule_files]:
         try:
-            rules = parse_rule_set(str(path), _read_toml(path, mistakes), PARAMETER_TYPES)
+            rules = parse_rule_set(str(path), extended(_read_toml(path, mistakes), shipped), PARAMETER_TYPES)
             found[rules.rule_set_id] = rules
+        except LookupError as error:
+            mistakes.append(f"{path}: {error.args[0]}")
         except RuleSetMistake as error:
             mistakes.append(str(error))
     mistakes += overlaps(list(found.values()))

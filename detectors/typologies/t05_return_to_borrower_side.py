@@ -57,7 +57,7 @@ class ReturnToBorrowerSide(UseRule[Parameters]):
             return False
         rules = self.parameters(loan, context)
         payer_role = context.side(loan, passage.payer, transfer.event_time_ms)
-        if _is_wage(passage, rules, context):
+        if _is_wage(passage, rules, context) or (says(passage.record.memo, context.codes.refund_words) and _came_from(passage)):
             return False
         days = context.day(transfer.event_time_ms) - context.day(loan.paid_ms)
         if payer_role == BORROWER:
@@ -75,15 +75,13 @@ class ReturnToBorrowerSide(UseRule[Parameters]):
 
     def look_alikes(self, loan: Loan, hits: list[Passage], weighed: Weighed, context: Context) -> tuple[LookAlike, ...]:
         rules = self.parameters(loan, context)
-        refund = all(says(hit.record.memo, context.codes.refund_words) and _came_from(hit) for hit in hits)
         traded = all(hit.payer.paid_before(hit.payee.account_id, loan.paid_ms) for hit in hits if hit.hops >= 2)
         traded = traded and any(hit.hops >= 2 for hit in hits) and (weighed.chain_ratio or 0.0) < 0.8
         paid = loan.share(sum(hit.transfer.standing_minor for hit in hits))
         too_much = paid > rules.share_max and weighed.certain_share < rules.share_min
         pool = all(_is_pooled(loan, hit, context) for hit in hits)
         return (
-            clears("refund", refund, "the payer gave back what it had got from that account, and the memo says so"
-                   if refund else "no memo or amount speaks for a refund"),
+            clears("refund", False, "no payment counted goes back where it came from, and says that it is a refund"),
             clears("trade_before_loan", traded, "the payer had paid this account before the loan, in other amounts"
                    if traded else "no two-way trade on record before the loan, or the amounts match too well"),
             clears("beyond_ratio", too_much, f"the payments are {paid:.1%} of the loan, against at most {rules.share_max:.0%}"),
@@ -112,11 +110,11 @@ def _is_pooled(loan: Loan, hit: Passage, context: Context) -> bool:
 
 
 def _came_from(hit: Passage) -> bool:
-    """The transfer goes back to the very account the payer's money came from, and is not more than that."""
+    """The transfer goes back to the very account the payer's money came from, and is not more than came from there."""
+    befores = {}
     for parcel in hit.parcels:
         before = parcel.trail.parent
         if before is None or before.transfer.payer != hit.transfer.payee:
             return False
-        if hit.transfer.amount_minor > before.transfer.amount_minor:
-            return False
-    return True
+        befores[before.transfer.seq] = before.transfer.amount_minor
+    return hit.transfer.amount_minor <= sum(befores.values())

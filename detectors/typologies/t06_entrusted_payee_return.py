@@ -118,11 +118,12 @@ def _is_returned_payment(passage: Passage, context: Context) -> bool:
     The money is then on the borrower's account again, and is followed on from there.
     """
     marked = passage.record.reversal_flag or says(passage.record.memo, context.codes.refund_words)
-    befores = [parcel.trail.parent.transfer for parcel in passage.parcels if parcel.trail.parent is not None]
-    same = all(
-        before.payer == passage.transfer.payee and before.amount_minor >= passage.transfer.amount_minor for before in befores
-    )
-    return marked and same
+    befores = {
+        parcel.trail.parent.transfer.seq: parcel.trail.parent.transfer
+        for parcel in passage.parcels if parcel.trail.parent is not None
+    }  # fmt: skip
+    same = all(before.payer == passage.transfer.payee for before in befores.values())
+    return marked and same and passage.transfer.amount_minor <= sum(before.amount_minor for before in befores.values())
 
 
 def _has_no_other_business(passage: Passage, known_days_min: int) -> bool:

@@ -92,14 +92,15 @@ class EntrustedSplit(UseRule[Parameters]):
         old = all(hit.payer.paid_before(hit.payee.account_id, known_ms) for hit in hits)
         days = [context.day(hit.transfer.event_time_ms) for hit in hits]
         apart = len(set(days)) == len(days)
-        capped = apart and all(_fills_a_cap(hit, rules) for hit in hits)
+        capped = apart and len(hits) > 1 and all(_fills_a_cap(hit, rules) for hit in hits[:-1]) and _is_capped(hits[-1])
         staged = apart and all(says(hit.record.memo, rules.stage_words) for hit in hits)
-        staged = staged and all((hit.record.counterparty_industry or "").startswith("E") for hit in hits)
+        stated = [hit.record.counterparty_industry for hit in hits if hit.record.counterparty_industry is not None]
+        staged = staged and bool(stated) and all(industry.startswith("E") for industry in stated)
         few = len(hits) < rules.payments_min
         return (
             clears("purchase_cycle", old, f"paid for {rules.known_days_min} days and more before the loan" if old
                    else f"a payee was not paid {rules.known_days_min} days before the loan"),
-            clears("channel_cap", capped, "one payment a day, each as large as its channel allows" if capped
+            clears("channel_cap", capped, "one payment a day, each but the last as large as its channel allows" if capped
                    else "the payments do not follow a channel's daily cap"),
             clears("stage_payments", staged, "building work, paid by stages on different days" if staged
                    else "not stages of building work"),
@@ -137,7 +138,11 @@ def _threshold_minor(loan: Loan, rules: Parameters) -> int | None:
 
 def _fills_a_cap(hit: Passage, rules: Parameters) -> bool:
     amount = hit.transfer.amount_minor
-    return hit.record.channel in CAPPED_CHANNELS and any(cap * CAP_SHARE <= amount <= cap for cap in rules.caps_minor)
+    return _is_capped(hit) and any(cap * CAP_SHARE <= amount <= cap for cap in rules.caps_minor)
+
+
+def _is_capped(hit: Passage) -> bool:
+    return hit.record.channel in CAPPED_CHANNELS
 
 
 def _groups(hits: list[Passage], context: Context) -> list[list[Passage]]:

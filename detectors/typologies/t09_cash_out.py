@@ -28,6 +28,8 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     general_account_share_min: Annotated[float, Meta(gt=0, le=1)] = 0.01  # a general account may not pay out cash at all
     merchant_share_min: Annotated[float, Meta(gt=0, le=1)] = 0.90  # card purchases at one merchant
     merchant_share_max: Annotated[float, Meta(gt=0, le=10)] = 1.00
+    quasi_cash_share_min: Annotated[float, Meta(gt=0, le=1)] = 0.50  # where merchants are needed to make the finding
+    habit_share_max: Annotated[float, Meta(ge=0, le=1)] = 0.05  # a withdrawal up to it may be a habit from before the loan
 
 
 class CashOut(UseRule[Parameters]):
@@ -61,20 +63,36 @@ class CashOut(UseRule[Parameters]):
             return False
         if says(passage.record.memo, context.codes.wage_words) and passage.payer.kind == "BASIC":
             return False
-        if passage.transfer.use == PURCHASE and not _is_whole_loan_at_one_merchant(passage, rules):
+        if passage.transfer.use == PURCHASE and not _is_new_and_nameless(passage):
             return False
         return loan.hours_since_payout(passage.transfer.event_time_ms) <= rules.window_days * 24
 
     def share_min(self, loan: Loan, hits: list[Passage], context: Context) -> float:
         rules = self.parameters(loan, context)
-        general = loan.share(sum(hit.standing_minor() for hit in hits if _from_general_account(hit)))
-        return rules.general_account_share_min if general >= rules.general_account_share_min else rules.share_min
+        if all(_from_general_account(hit) for hit in hits):
+            return rules.general_account_share_min
+        return rules.share_min if all(hit.transfer.use == CASH for hit in hits) else rules.quasi_cash_share_min
 
     def judge(self, loan: Loan, hits: list[Passage], context: Context) -> Finding:
-        """Card purchases alone are a weak sign, however certain it is whose money it was: merchant codes are weak evidence."""
-        finding = super().judge(loan, hits, context)
-        if all(hit.record.txn_type == "PURCHASE" for hit in finding.hits):
-            return msgspec.structs.replace(finding, severity="LOW")
+        """Cash from general accounts first, then all cash, then merchants too: the strongest that stands.
+
+        A general account may not pay cash whoever's it is, so there own money is no excuse. Merchant codes are weak evidence: a
+        finding that needs them is a pattern.
+        """
+        hits = _at_one_merchant(loan, hits, self.parameters(loan, context)) or hits[-1:]
+        general = [hit for hit in hits if _from_general_account(hit)]
+        cash = [hit for hit in hits if hit.transfer.use == CASH]
+        finding = super().judge(loan, general or cash or hits, context)
+        if general and not finding.stands:
+            enough = loan.share(finding.traced_minor) >= self.parameters(loan, context).general_account_share_min
+            if enough and any(hit.transfer.standing_minor for hit in general):
+                return msgspec.structs.replace(finding, stands=True, severity="MEDIUM")
+        for wider in (cash, hits):
+            if finding.stands or not wider or len(wider) == len(finding.hits):
+                continue
+            finding = super().judge(loan, wider, context)
+        if any(hit.transfer.use != CASH for hit in finding.hits):
+            return msgspec.structs.replace(finding, severity="LOW", kind="PATTERN")
         return finding
 
     def look_alikes(self, loan: Loan, hits: list[Passage], weighed: Weighed, context: Context) -> tuple[LookAlike, ...]:
@@ -82,11 +100,19 @@ class CashOut(UseRule[Parameters]):
         farms = info is not None and ((info.borrower_industry or "").startswith(FARMING) or info.purpose_code == "AGRICULTURE")
         farmer = info is not None and info.borrower_type == "FARMER" and farms
         general = any(_from_general_account(hit) for hit in hits)
+        habit = _is_habit(loan, hits, self.parameters(loan, context)) and not general
         return (
             clears(
                 "approved_cash_use",
                 farmer and not general,
                 f"farm purchases with approved cash use: {'yes' if farmer else 'no'}",
+            ),
+            clears(
+                "cash_habit",
+                habit,
+                "cash was drawn before the loan, and no large sums since"
+                if habit
+                else "no habit of drawing such small sums from before the loan",
             ),
             LookAlike(
                 name="wages_in_cash", result="EXCLUDED", detail="no withdrawal counted is marked as wages from a basic account"
@@ -94,12 +120,34 @@ class CashOut(UseRule[Parameters]):
         )
 
 
-def _is_whole_loan_at_one_merchant(passage: Passage, rules: Parameters) -> bool:
-    """One purchase of (nearly) the whole loan at a merchant whose line of business nobody states."""
-    share = passage.loan.share(passage.transfer.amount_minor)
+def _is_new_and_nameless(passage: Passage) -> bool:
+    """A purchase at a merchant whose line of business nobody states and who was not paid before the loan."""
     nameless = passage.record.counterparty_mcc is None and passage.record.counterparty_industry is None
-    new = not passage.payer.paid_before(passage.payee.account_id, passage.loan.paid_ms)
-    return nameless and new and rules.merchant_share_min <= share <= rules.merchant_share_max
+    return nameless and not passage.payer.paid_before(passage.payee.account_id, passage.loan.paid_ms)
+
+
+def _at_one_merchant(loan: Loan, hits: list[Passage], rules: Parameters) -> list[Passage]:
+    """The hits without purchases, but for those that come to (nearly) the whole loan at one merchant."""
+    spent: dict[str, int] = {}
+    for hit in hits:
+        if hit.transfer.use == PURCHASE:
+            spent[hit.payee.account_id] = spent.get(hit.payee.account_id, 0) + hit.transfer.standing_minor
+    whole = {
+        merchant
+        for merchant, minor in spent.items()
+        if rules.merchant_share_min <= loan.share(minor) <= rules.merchant_share_max
+    }
+    return [hit for hit in hits if hit.transfer.use != PURCHASE or hit.payee.account_id in whole]
+
+
+def _is_habit(loan: Loan, hits: list[Passage], rules: Parameters) -> bool:
+    """Only withdrawals, by somebody who drew cash before the loan too, and none of them large."""
+    return all(
+        hit.transfer.use == CASH
+        and hit.payer.paid_before(hit.payee.account_id, loan.paid_ms)
+        and loan.share(hit.transfer.amount_minor) <= rules.habit_share_max
+        for hit in hits
+    )
 
 
 def _from_general_account(hit: Passage) -> bool:

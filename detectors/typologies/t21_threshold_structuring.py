@@ -61,7 +61,7 @@ class ThresholdStructuring(UseRule[Parameters]):
         loan, rules = passage.loan, self.parameters(passage.loan, context)
         if passage.payer.is_sink or passage.hops > rules.hops_max or _threshold_minor(passage, rules) is None:
             return False
-        if passage.record.txn_type == "CASH_DEPOSIT" or says(passage.record.memo, context.codes.wage_words):
+        if passage.record.txn_type == "CASH_DEPOSIT" or _is_wage(passage, context):
             return False
         if passage.transfer.use != CASH and context.side(loan, passage.payee, passage.transfer.event_time_ms) == "BORROWER":
             return False  # between own accounts nothing is paid
@@ -98,6 +98,12 @@ class ThresholdStructuring(UseRule[Parameters]):
         measure = Measure(name="sums_below_threshold", observed=float(len(chosen)), expected=0.0,
                           threshold=float(rules.sums_min), unit="daily sums")  # fmt: skip
         return msgspec.structs.replace(finding, measures=(*finding.measures, measure), severity="MEDIUM")
+
+
+def _is_wage(passage: Passage, context: Context) -> bool:
+    """Wages are paid in cash from a basic account only; a memo on another account's cash says nothing."""
+    wage = says(passage.record.memo, context.codes.wage_words)
+    return wage and (passage.transfer.use != CASH or passage.payer.kind == "BASIC")
 
 
 def _threshold_minor(passage: Passage, rules: Parameters) -> int | None:

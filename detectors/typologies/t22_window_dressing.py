@@ -46,6 +46,7 @@ class WindowDressing(UseRule[Parameters]):
     name_zh = "冲时点"
     kind = "PATTERN"
     uses = frozenset({LOAN_REPAYMENT})
+    certain_part = 0.5
     Parameters = Parameters
     destination_en = "back to the lender, across a period's end,"
     destination_zh = "跨期末原路归还贷款"

@@ -93,6 +93,8 @@ LOOK_ALIKES: dict[str, str] = {
     "keeps_a_margin": "the account kept a trader's margin",
     "known_entrusted_payee": "a payee known long before the loan",
     "other_business": "the account has other business",
+    "own_business": "the trade of an account on the way",
+    "cash_habit": "a habit of drawing small sums",
     "house_loan": "a loan that is meant for a house",
     "decoration_loan": "the decoration that the loan was given for",
     "refunded_purchase": "the purchase was undone and paid back",

@@ -258,6 +258,11 @@ def _check_routing(folding: Folding, found: re.Match[str], step: Expectation) ->
     return "" if routing == found["routing"] else f"its routing is {routing}"
 
 
+def _check_kind(folding: Folding, found: re.Match[str], step: Expectation) -> str:
+    kind = _alert(folding, found).kind
+    return "" if kind == found["kind"] else f"its kind is {kind}"
+
+
 def _check_rests(folding: Folding, found: re.Match[str], step: Expectation) -> str:
     rests = _alert(folding, found).bounds_rest_on
     return "" if any(found["words"] in note for note in rests) else f"they rest on {rests}"
@@ -343,6 +348,7 @@ CHECKS: dict[str, Check] = {
     rf"{_CODE} (?P<figures>(?:(?:certain|attributed|possible|fifo) {_MONEY} ?)+)of (?P<loan>\S+)": _check_figures,
     rf'look-alike (?P<name>\w+) (?P<result>EXCLUDED|NOT_EXCLUDED|NOT_TESTABLE)(?: in {_ON})?(?: saying "(?P<detail>.*)")?':
         _check_look_alike,
+    rf"kind (?P<kind>BREACH|PATTERN|EVENT) of {_ON}": _check_kind,
     rf"routing (?P<routing>NORMAL|RESTRICTED) of {_ON}": _check_routing,
     rf'"(?P<words>.*)" under the bounds of {_ON}': _check_rests,
     rf'"(?P<words>.*)" in the sentence of {_ON}': _check_sentence,

@@ -189,7 +189,7 @@ def test_the_innocent_pack_counts_what_it_says(tmp_path: Path) -> None:
     subprocess.run(command, check=True, capture_output=True)
     figures = json.loads(out.read_text())
     innocent, mixed = figures["innocent"], figures["mixed"]
-    assert innocent["loans"] >= 150
+    assert 140 <= innocent["loans"] <= 150  # some are planned for later than the last day
     assert {row["style"] for row in innocent["styles"]} >= {"ordinary", "tenant", "hedger", "waits_in_deposit", "revolver"}
     assert mixed["eligible_own_alert"] <= mixed["eligible_any_breach"] <= mixed["eligible"] <= mixed["misused"]
     assert sum(row["misused"] for row in mixed["typologies"]) == mixed["misused"]

@@ -71,7 +71,7 @@ def test_the_returned_payment_is_undone_so_that_no_loan_money_left_with_it(tiny:
     assert last["held_minor"] == 10_000_000 - 600_000 - 7_550 - 7_800_000
 
 
-def test_without_balances_nothing_is_certain_and_the_honest_borrower_is_suspected_too(tmp_path: Path) -> None:
+def test_without_balances_nothing_is_certain_and_only_the_way_speaks(tmp_path: Path) -> None:
     source = tmp_path / "in"
     source.mkdir()
     shutil.copy(TINY / "loan-disbursements.jsonl", source)
@@ -79,7 +79,7 @@ def test_without_balances_nothing_is_certain_and_the_honest_borrower_is_suspecte
     (source / TRANSACTIONS).write_text(text.replace("balance_after_minor", "unread"), encoding="utf-8")
     _, alerts = run(source, tmp_path / "out")
     told = {alert.subject.loan_id: (alert.traced_min_minor, alert.traced_estimate_minor, alert.severity) for alert in alerts}
-    assert told == {"L-2001": (0, 7_800_000, "MEDIUM"), "L-2002": (0, 800_000, "MEDIUM")}
+    assert told == {"L-2001": (0, 7_800_000, "MEDIUM")}
 
 
 def test_the_readme_quotes_what_the_tiny_example_says(tiny: tuple[Path, Summary, list[Alert]]) -> None:

@@ -54,6 +54,7 @@ def test_the_shipped_rule_files_have_no_mistake() -> None:
         ("[scorecard]\nspeed = true\n", 5, "[scorecard] speed"),
         ('effective_until = "2024-07-01"\n', 4, "ends on 2024-07-01, not after it begins"),
         ("effective_until = 2025-01-01\n", 4, "is no ISO date in quotes"),
+        ('extends = "cn-2025"\n', 4, "there is no rule set 'cn-2025'. Did you mean cn-2024?"),
     ],
 )
 def test_a_mistake_is_told_with_its_line_and_a_remedy(text: str, line: int, words: str) -> None:
@@ -132,3 +133,16 @@ def test_the_list_names_every_rule_set_and_typology() -> None:
     assert code == 0
     assert "cn-2009-2010 version 1, unverified" in said
     assert "T21  pattern  threshold structuring" in said
+
+
+def test_a_rule_set_that_extends_a_shipped_one_says_only_what_differs(tmp_path: Path) -> None:
+    path = tmp_path / "ours.toml"
+    path.write_text(HEAD.replace("ours", "cn-2024") + 'extends = "cn-2024"\n[T21]\nsums_min = 4\n', encoding="utf-8")
+    assert lint([path]) == []
+    said = run("show", "cn-2024", "-t", "T21", "--rules", str(path))[1]
+    assert "sums_min = 4" in said
+    assert 'cash_minor = { "CNY" = 5_000_000, "USD" = 1_000_000 }' in said
+    path.write_text(HEAD + 'extends = "nobody"\n', encoding="utf-8")
+    result = CliRunner().invoke(app, ["rules", "show", "--rules", str(path)])
+    assert result.exit_code == 2
+    assert "extends: there is no rule set 'nobody' (known: cn-2009-2010, cn-2024)" in result.output
