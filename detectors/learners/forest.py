@@ -41,7 +41,7 @@ class Forest:
     Args:
         width: features of a vector.
         bad_max: examples of misuse kept; ``good_max``: of the rest.
-        step: an outcome of misuse counts 250, another 1; so many make a tree.
+        step: an outcome of misuse counts 250, another 1; so many make a tree when all places for examples are full.
     """
 
     def __init__(
@@ -73,14 +73,23 @@ class Forest:
         if not is_bad:
             self.goods_met += 1
             weight = max(1.0, self.goods_met / (1_000.0 + 4.0 * self.bads))
-        if weight == 1.0 or Random(f"{self.seed}/{self.goods_met}").random() * weight < 1.0:
+        if self._draw() * weight < 1.0:
             self._keep(vector, is_bad, weight, start)
         self.credit += 250 if is_bad else 1
-        if self.credit < self.step or self.bads < 5:
+        if self.credit < self._price() or self.bads < 5:
             return False
         self.credit = 0
         self._grow()
         return True
+
+    def _price(self) -> float:
+        """What a tree costs now: its work grows with the examples kept, so while they are few, trees come more often."""
+        kept = min(self.bads, self.bad_max) + min(self.goods, self.size - self.bad_max)
+        return self.step * max(0.25, kept / self.size)
+
+    def _draw(self) -> float:
+        """Below 1, and evenly spread over outcomes in a row: multiples of the golden ratio."""
+        return ((self.goods_met + self.seed) * 2_654_435_769 & 0xFFFFFFFF) / 4_294_967_296.0
 
     def _keep(self, vector: array[float], is_bad: bool, weight: float, start: float) -> None:
         if is_bad:
@@ -141,7 +150,7 @@ class Forest:
         """One tree, level by level: at each place the question that lessens the loss most."""
         trees = self.trees
         odds = self.margin[rows]
-        probable = np.array([1.0 / (1.0 + exp(-min(max(each, -30.0), 30.0))) for each in odds.tolist()])
+        probable = np.array([1.0 / (1.0 + exp(-each)) for each in np.clip(odds, -30.0, 30.0).tolist()])
         slopes = self.weight[rows] * (self.bad[rows] - probable)
         weights = self.weight[rows] * probable * (1.0 - probable)
         nodes = np.zeros(len(rows), np.int32)

@@ -44,7 +44,7 @@ class LearningLimits(Struct, frozen=True, forbid_unknown_fields=True):
     waiting_max: int = 100_000  # scored payments whose outcome may still come
     trees_max: int = 200  # the oldest makes room
     depth: int = 4  # questions from the top of a tree to a leaf
-    step: int = 1_500  # an outcome of misuse counts 250, another 1; so many make a tree
+    step: int = 1_500  # an outcome of misuse counts 250, another 1; so many make a tree of all examples
     shrink: float = 0.15  # of what a tree says
     bad_max: int = 4_000  # outcomes of misuse that trees are grown from
     good_max: int = 8_000  # other outcomes

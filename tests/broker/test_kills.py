@@ -32,6 +32,10 @@ SEED = int(os.environ.get("LIVE_SEED", "2024"))
 ROLES = ("intake", "detect")
 LOANS_A_KILL = 16
 ARMED_SHARE = 0.6
+ARMED_SECONDS_MAX = 6
+"""How long a fault point may take to be reached; then it is a kill like the others."""
+
+HOSTILE = ("dispositions", b"no record")
 OTHER_EVERY = 5
 """Kills between two disturbances of another kind."""
 
@@ -62,17 +66,18 @@ class Storm:
     def start(self, role: str, *, is_armed: bool = True) -> Worker:
         """A worker of this role, perhaps with a fault point armed."""
         step = self.chance.choice([step for step in STEPS if step.startswith(role)])
-        times, is_armed = self.chance.choice((1, 2, 5)), is_armed and self.chance.random() < ARMED_SHARE
+        times, is_armed = self.chance.choice((1, 2, 3)), is_armed and self.chance.random() < ARMED_SHARE
         self.armed[role] = step if is_armed else ""
         return self.live.start(role, f"state-{role}", fault=f"{step}:{times}" if is_armed else "", settings=self.settings)
 
     def round(self, records: list[tuple[str, bytes]]) -> None:
-        """Some records; then one of the two dies, and is started again."""
-        self.sent += self.live.send(records, first=self.sent)
+        """Some records and a hostile one; then one of the two dies, and is started again."""
+        self.sent += self.live.send([*records, HOSTILE], first=self.sent)
         role = self.chance.choice(ROLES)
         victim = self.workers[role]
         self._begins(victim)
-        self.die(role, self.chance.uniform(0.1, 1.5))
+        at_random_s = self.chance.uniform(0.1, 1.5)
+        self.die(role, ARMED_SECONDS_MAX if self.armed[role] else at_random_s)
         self.workers[role] = self.start(role)
 
     def die(self, role: str, within_s: float) -> None:
@@ -174,10 +179,11 @@ def test_no_kill_loses_or_doubles_an_alert_or_a_record(storm: Storm, tmp_path: P
     live, detect = storm.live, storm.workers["detect"]
     live.until_alerts(len(expected), detect)
     wait_until(lambda: _applied(detect) >= summary.records.applied, "all records applied")
-    wait_until(lambda: live.taken_in() == len(records), "all records committed")
+    wait_until(lambda: live.taken_in() == storm.sent == len(records) + KILLS, "all records committed")
     wait_until(lambda: detect.metrics()['fundtrail_journal_lag_pages{book="0"}'] == 0, "the journal's end")
     live.assert_alerts(expected)
     assert live.end(ALERTS) == len(expected)
+    assert len(live.rejects()) == KILLS
     assert _applied(detect) == summary.records.applied
     assert detect.metrics()['fundtrail_detect_accounting_difference{book="0"}'] == 0
     assert live.tool("status", "--full", "--state-dir", live.folder / "state-detect") == (0, "")

@@ -41,7 +41,7 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> Bank:
 
 @pytest.fixture(scope="module")
 def large_bank(tmp_path_factory: pytest.TempPathFactory) -> Bank:
-    return Bank(tmp_path_factory.mktemp("large"), loans=700, days=60, seed=11)
+    return Bank(tmp_path_factory.mktemp("large"), loans=400, days=60, seed=11)
 
 
 @pytest.fixture

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from array import array
 from datetime import UTC, datetime, timedelta
+from math import log
+from typing import Any
 
 import msgspec
+import pytest
 
 from detectors.engine import Engine
 from detectors.events import AccountTransaction
+from detectors.learners.features import NAMES
 from detectors.learners.score import PaymentScore
 from streams.scenarios.folding import SHIPPED
 
@@ -72,3 +77,143 @@ def test_a_restored_triage_gives_the_same_scores() -> None:
 def test_without_scoring_there_are_no_scores_and_no_profiles() -> None:
     engine = Engine(msgspec.structs.replace(SHIPPED, learning=msgspec.structs.replace(SHIPPED.learning, scoring=0)))
     assert scores_of(engine, ring(20)) == []
+
+
+# --- what may not matter ------------------------------------------------------------------------------------------------
+
+
+def test_neither_names_nor_the_calendar_reach_a_score() -> None:
+    """Accounts renamed, so that they sort otherwise, and all times moved by whole days: the same scores, to the bit."""
+    stream = busy(300)
+    moved = [
+        msgspec.structs.replace(
+            txn,
+            event_time=txn.event_time + timedelta(days=1_234),
+            txn_id=f"other-{txn.txn_id}",
+            account_id=f"z{99 - int(txn.account_id[1:])}",
+            counterparty_account=f"z{99 - int(txn.counterparty_account[1:])}" if txn.counterparty_account else None,
+        )
+        for txn in stream
+    ]
+    before, after = (taught_scores(events) for events in (stream, moved))
+    assert before == after
+    assert len(set(before)) > 100
+
+
+# --- learning -----------------------------------------------------------------------------------------------------------
+
+MULES = {"a39", "z60"}  # the account under both its names
+QUICK = {"step": 600, "trees_max": 6, "bad_max": 40, "good_max": 60}
+
+
+def configured(**limits: Any) -> Any:
+    return msgspec.structs.replace(SHIPPED, learning=msgspec.structs.replace(SHIPPED.learning, **limits))
+
+
+def busy(count: int, accounts: int = 40) -> list[AccountTransaction]:
+    """Payments of a small town: salaries of the outside, habits, and now and then a group that pays one payee."""
+    stream = []
+    for n in range(count):
+        payer, payee = f"a{n * 7 % accounts}", f"a{(n * n + 3) % accounts}"
+        if n % 10 < 3:
+            payer, payee = f"a{n % 3}", "a39"
+        other = None if n % 5 == 4 or payer == payee else payee
+        stream.append(payment(n, payer, other, 97 * n, 1_000 + n * 7_919 % 90_000))
+    return stream
+
+
+def teach(engine: Engine, score: PaymentScore, at_ms: int) -> None:
+    engine.triage.learn(score.txn_id, score.payee in MULES, at_ms)
+
+
+def taught_scores(stream: list[AccountTransaction], engine: Engine | None = None, waiting: list | None = None) -> list[float]:
+    """Scores of a stream in which each payment's outcome is learned twenty payments later."""
+    engine = engine or Engine(configured(**QUICK))
+    waiting = [] if waiting is None else waiting
+    scores = []
+    for txn in stream:
+        for score in engine.apply(txn).scores:
+            scores.append(score.score)
+            waiting.append(score)
+        if len(waiting) > 20:
+            done = waiting.pop(0)
+            teach(engine, done, done.event_time_ms)
+    return scores
+
+
+@pytest.mark.parametrize("split", [3, 40, 111, 259])
+def test_a_fold_split_anywhere_learns_the_same(split: int) -> None:
+    stream, whole, first = busy(400), Engine(configured(**QUICK)), Engine(configured(**QUICK))
+    expected = taught_scores(stream, whole)
+    waiting: list[PaymentScore] = []
+    scores = taught_scores(stream[:split], first, waiting)
+    second = Engine.restore(configured(**QUICK), msgspec.json.decode(msgspec.json.encode(first.snapshot())))
+    scores += taught_scores(stream[split:], second, waiting)
+    assert scores == expected
+    assert second.triage.snapshot() == whole.triage.snapshot()
+    assert whole.counters["trees_grown"] > 6
+
+
+def test_outcomes_make_the_trees_tell_misuse_from_the_rest() -> None:
+    engine, waiting = Engine(configured(**QUICK)), list[PaymentScore]()
+    taught_scores(busy(600), engine, waiting)
+    later = [score for txn in busy(700)[600:] for score in engine.apply(txn).scores]
+    bad = [score.score for score in later if score.payee in MULES]
+    good = [score.score for score in later if score.payee not in MULES]
+    assert min(bad) > sorted(good)[len(good) * 9 // 10]
+
+
+def test_a_stream_ten_times_longer_takes_no_more_memory() -> None:
+    sizes = []
+    for count in (2_700, 27_000):
+        engine = Engine(configured(profiles_max=30, waiting_max=30, **{**QUICK, "step": 20_000}))
+        taught_scores(busy(count), engine)
+        snapshot = engine.triage.snapshot()
+        sizes.append({name: len(msgspec.json.encode(part)) for name, part in snapshot.items()})
+        assert engine.counters["profiles_forgotten"] > 0
+        assert engine.counters["scored_payments_forgotten"] > 0
+    short, long = sizes
+    assert {name: size for name, size in long.items() if size > short[name] * 1.1 + 200} == {}
+
+
+def test_an_account_that_was_forgotten_begins_anew() -> None:
+    engine = Engine(configured(profiles_max=3))
+    scores_of(engine, [payment(1, "a", "b", 0), payment(2, "c", "d", 1)])
+    assert "a" not in engine.triage.numbers
+    (again,) = scores_of(engine, [payment(3, "a", "b", 60 * 24 * 9)])
+    assert dict(zip(NAMES, again.features, strict=True))["payer_age"] == 0.0
+    assert engine.counters["profiles_forgotten"] == 3  # a by d, then b by a, and c by b
+
+
+# --- explaining ---------------------------------------------------------------------------------------------------------
+
+
+def test_contributions_add_up_to_the_score() -> None:
+    engine, waiting = Engine(configured(**QUICK)), list[PaymentScore]()
+    taught_scores(busy(400), engine, waiting)
+    assert engine.triage.forest.trees.count == QUICK["trees_max"]
+    for score in waiting[-5:]:
+        why = engine.triage.explain(score)
+        odds = engine.triage.odds(array("f", score.vector))
+        assert sum(item.weight for item in why) == pytest.approx(odds, abs=1e-9)
+
+
+def test_without_the_evidence_that_is_named_the_score_falls() -> None:
+    """Three accounts pay the same two payees within a day. The explanation names the group; without it, half the score."""
+    group = [payment(n, f"m{n // 2}", f"p{n % 2}", 30 * n) for n in range(6)]
+    history = busy(200)
+    scores = []
+    for evidence in (group[:-1], group[4:-1]):  # with the others' payments, and without
+        engine = Engine(SHIPPED)
+        scores_of(engine, history)
+        start = 97 * 200
+        (score,) = scores_of(engine, [moved_by(txn, start) for txn in [*evidence, group[-1]]])[-1:]
+        scores.append((score, engine.triage.explain(score)))
+    (full, why), (bare, _) = scores
+    assert why[0].feature == "scorecard:group"
+    assert log(full.score / (1 - full.score)) - log(bare.score / (1 - bare.score)) >= why[0].weight - 1e-6
+    assert bare.score < full.score / 2
+
+
+def moved_by(txn: AccountTransaction, minutes: int) -> AccountTransaction:
+    return msgspec.structs.replace(txn, event_time=txn.event_time + timedelta(minutes=minutes), txn_id=f"late-{txn.txn_id}")

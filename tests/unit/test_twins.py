@@ -17,7 +17,7 @@ from detectors import profile
 from detectors.learners import forest, scorecard, trees
 
 ROOT = Path(__file__).parents[2]
-COMPILED = not isinstance(profile.Profiles.find if hasattr(profile.Profiles, "find") else profile.Profiles.open, FunctionType)
+COMPILED = not isinstance(profile.Profiles.open, FunctionType)
 needs_twins = pytest.mark.skipif(not COMPILED, reason="no C compiler was there for `make setup`: there are no compiled twins")
 
 
