@@ -101,7 +101,7 @@ def weigh(
     unknown = any(not account.balance_known for account in between)
     # asked before the first alert only: payments drummed up afterwards must not withdraw it
     last_ms = hits[-1].transfer.event_time_ms
-    trades = code not in loan.alerts and any(_has_business(context, loan, account, last_ms) for account in between)
+    trades = code not in loan.alerts and any(has_business(context, loan, account, last_ms) for account in between)
     own = all(context.side(loan, account, last_ms) == BORROWER for account in between)
     all_quick = len(quick) == len(hits)
     likeness = chain is not None and chain >= CHAIN_RATIO_MIN
@@ -250,7 +250,7 @@ def _habit(loan: Loan, hits: Sequence[Passage]) -> LookAlike:
     return LookAlike(name="own_habit", result="NOT_EXCLUDED" if habitual else "EXCLUDED", detail=detail)
 
 
-def _has_business(context: Context, loan: Loan, account: Account, at_ms: int) -> bool:
+def has_business(context: Context, loan: Loan, account: Account, at_ms: int) -> bool:
     """A stranger's account that many pay: what it passes on may be its own trade."""
     if account.in_count < BUSINESS_PAYMENTS_MIN or account.payer_count < BUSINESS_PAYERS_MIN:
         return False

@@ -108,7 +108,11 @@ class EntrustedSplit(UseRule[Parameters]):
         )  # fmt: skip
 
     def judge(self, loan: Loan, hits: list[Passage], context: Context) -> Finding:
-        """The payee group and the days in which most was paid are weighed by themselves."""
+        """The payee group and the days in which most was paid are weighed by themselves.
+
+        Payments that call themselves stages, on different days, to payees of whom no record says whether they build, may be
+        stages or not: a pattern, until somebody has looked.
+        """
         window_ms = self.parameters(loan, context).window_days * DAY_MS
         standing = [hit for hit in hits if hit.transfer.standing_minor] or hits
         chosen = max(_clusters(_groups(standing, context), window_ms), key=_paid_minor)
@@ -119,7 +123,10 @@ class EntrustedSplit(UseRule[Parameters]):
                           unit=f"{loan.account.currency} minor units")  # fmt: skip
         count = Measure(name="payments", observed=float(len(chosen)), expected=1.0,
                         threshold=float(self.parameters(loan, context).payments_min), unit="payments")  # fmt: skip
-        return msgspec.structs.replace(finding, measures=(*finding.measures, measure, count))
+        finding = msgspec.structs.replace(finding, measures=(*finding.measures, measure, count))
+        if _may_be_stages(chosen, self.parameters(loan, context), context):
+            return msgspec.structs.replace(finding, kind="PATTERN", severity="MEDIUM")
+        return finding
 
 
 def _threshold_minor(loan: Loan, rules: Parameters) -> int | None:
@@ -134,6 +141,13 @@ def _threshold_minor(loan: Loan, rules: Parameters) -> int | None:
         "FIXED_ASSET": rules.fixed_asset_minor,
     }
     return by_product.get(product)
+
+
+def _may_be_stages(hits: list[Passage], rules: Parameters, context: Context) -> bool:
+    """They say that they are stages, lie on different days, and nothing is known of the payees' industry."""
+    days = {context.day(hit.transfer.event_time_ms) for hit in hits}
+    called = all(says(hit.record.memo, rules.stage_words) for hit in hits)
+    return called and len(days) == len(hits) and all(hit.record.counterparty_industry is None for hit in hits)
 
 
 def _fills_a_cap(hit: Passage, rules: Parameters) -> bool:
