@@ -217,7 +217,8 @@ def read_profiles(file: sqlite3.Connection) -> tuple[list[str], bytes]:
         piece = _unpack(packed, ProfilePiece)
         whole = piece.with_earlier(whole) if whole.names else piece
     order = np.argsort(_places(whole.rows))
-    assert (_places(whole.rows)[order] == np.arange(len(order))).all(), f"{len(order)} profiles, and not each has its row"
+    if (_places(whole.rows)[order] != np.arange(len(order))).any():
+        raise LookupError(f"{len(order)} profiles, and not each has its row")
     names = [whole.names[place] for place in order.tolist()]
     return names, np.frombuffer(whole.packed, np.uint8).reshape(-1, ROW_BYTES)[order].tobytes()
 
