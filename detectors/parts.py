@@ -8,7 +8,7 @@ by their key, so that an account is one object again wherever it is met after lo
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from detectors import snapshot
@@ -55,7 +55,7 @@ def engine_of(
     graph: Mapping[str, Any],
     cold: ColdAccounts,
     seen: Recent[int],
-    profiles: Iterable[tuple[str, bytes]] = (),
+    profiles: tuple[list[str], bytes] = ([], b""),
     waiting: Halves | None = None,
 ) -> Engine:
     """The engine whose parts these are; its plain accounts stay packed until something asks for them.
@@ -63,7 +63,7 @@ def engine_of(
     Args:
         fresh: an engine of their configuration and book that has seen nothing yet; it is the one returned.
         cold: the plain accounts.
-        profiles: the rows of counterparty profiles, in their order.
+        profiles: accounts and packed rows of counterparty profiles, in their order.
         waiting: scored payments that wait for an outcome, those with one among them.
 
     Raises:
@@ -97,7 +97,7 @@ def engine_of(
     engine.begin()
     for detector in engine.detectors:
         detector.restore(graph["detectors"][detector.code])
-    engine.triage.take_rows(profiles)
+    engine.triage.take_rows(*profiles)
     engine.triage.take_small_parts(graph["triage"])
     if waiting is not None:
         engine.triage.waiting = waiting

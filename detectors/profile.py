@@ -23,7 +23,6 @@ SCALARS = 48
 IN0 = SCALARS
 OUT0 = SCALARS + PEERS * PEER
 WIDTH = SCALARS + 2 * PEERS * PEER
-ROW_BYTES = 4 * WIDTH
 # What is asked of a counterparty stands in the first 64 bytes of its row: one fetch from memory.
 NUMBER, IN_T, OUT_T = 0, 1, 2
 IN_N, OUT_N = 3, 6
@@ -39,6 +38,11 @@ WIDE = 20.0
 MEAN_OVER = 30.0
 BINS = 128
 KINDS = 256
+
+# For other modules: constants that have a C type in the compiled twin are not seen from outside.
+ROW_FLOATS = WIDTH
+ROW_BYTES = 4 * WIDTH
+ROW_NUMBER = NUMBER
 
 
 def names_of_features() -> tuple[str, ...]:
@@ -123,19 +127,9 @@ class Profiles:
         """The row of an account; most numbers are rows, and a division is slow."""
         return number if number < self.size_max else number % self.size_max
 
-    def number(self, row: int) -> int:
-        """The account whose row this is."""
-        return int(self.store[row * WIDTH + NUMBER])
-
     def row(self, row: int) -> bytes:
         """A row, packed."""
         return self.store[row * WIDTH : (row + 1) * WIDTH].tobytes()
-
-    def set_row(self, row: int, packed: bytes) -> None:
-        """Put a packed row in its place."""
-        if row >= self.size:
-            self.grow(row)
-        self.store[row * WIDTH : (row + 1) * WIDTH] = array("f", packed)
 
     def vector(self) -> bytes:
         """The features computed last, packed."""

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from math import exp
 from typing import Any
 
+import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from detectors.accounts import Account
 from detectors.learners.forest import Forest
@@ -23,11 +25,12 @@ from detectors.learners.packed import bytes_of, fill, text_of
 from detectors.learners.score import Contribution, PaymentScore
 from detectors.learners.scorecard import BIAS, TERMS, VERSION, WEIGHTS, Scorecard
 from detectors.lots import Transfer
-from detectors.profile import NAMES, Profiles
+from detectors.profile import NAMES, ROW_BYTES, ROW_FLOATS, ROW_NUMBER, Profiles
 from detectors.recent import Recent
 from detectors.uses import CASH, PURCHASE
 
 DAY_MS = 86_400_000
+Matrix = NDArray[Any]
 USUAL_MAX = 127
 """Payments from which is told what is usual."""
 USUAL_EVERY = 16
@@ -240,25 +243,21 @@ class Triage:
 
     def packed_bytes(self) -> int:
         """What the profiles take, packed."""
-        return sum(len(self.profiles.row(row)) for row in range(len(self.names)))
+        return len(self.names) * ROW_BYTES
 
     def snapshot(self) -> dict[str, Any]:
         """The state as plain data."""
         return {
             **self.small_parts(),
             "accounts": list(self.names),
-            "rows": text_of(b"".join([self.profiles.row(row) for row in range(len(self.names))])),
+            "rows": text_of(self.profiles.store[: len(self.names) * ROW_FLOATS].tobytes()),
             "waiting": [[_row(txn_id, each) for txn_id, each in half.items()] for half in (self.waiting.old, self.waiting.new)],
             "waiting_turns": [self.waiting.turns, self.waiting.forgotten],
         }
 
     def restore(self, data: Mapping[str, Any]) -> None:
         """Take the state that :meth:`snapshot` has given."""
-        packed = bytes_of(data["rows"])
-        names = data["accounts"]
-        width = len(packed) // max(1, len(names))
-        rows = ((name, packed[row * width : (row + 1) * width]) for row, name in enumerate(names))
-        self.take_rows(rows)
+        self.take_rows(data["accounts"], bytes_of(data["rows"]))
         self.waiting.old, self.waiting.new = (dict(map(_waiting, half)) for half in data["waiting"])
         self.waiting.turns, self.waiting.forgotten = data["waiting_turns"]
         self.take_small_parts(data)
@@ -289,17 +288,24 @@ class Triage:
         self.usual = [bytes_of(text) for text in data["usual"]]
         self.counts = Counter(data["counts"])
 
-    def row(self, row: int) -> tuple[str, bytes]:
-        """(Account, packed profile) of a row."""
-        return self.names[row], self.profiles.row(row)
+    def rows_of(self, rows: Matrix) -> tuple[list[str], bytes]:
+        """(Accounts, packed profiles one behind the other) of some rows."""
+        names = self.names
+        return [names[row] for row in rows.tolist()], self._matrix()[rows].tobytes()
 
-    def take_rows(self, rows: Iterable[tuple[str, bytes]]) -> None:
-        """All rows, in their order."""
-        for row, (name, packed) in enumerate(rows):
-            self.names.append(name)
-            self.profiles.set_row(row, packed)
-            self.numbers[name] = self.profiles.number(row)
-        self.touched = bytearray(len(self.names))
+    def take_rows(self, names: list[str], packed: bytes) -> None:
+        """All rows, in their order: the opposite of :meth:`rows_of`."""
+        self.names = list(names)
+        if len(names) > self.profiles.size:
+            self.profiles.grow(len(names) - 1)
+        matrix = self._matrix()
+        matrix[: len(names)] = np.frombuffer(packed, np.float32).reshape(-1, ROW_FLOATS)
+        self.numbers = dict(zip(self.names, matrix[: len(names), ROW_NUMBER].astype(np.int64).tolist(), strict=True))
+        self.touched = bytearray(len(names))
+
+    def _matrix(self) -> Matrix:
+        """The profiles' rows, not a copy; let go of it before a row is added."""
+        return np.frombuffer(self.profiles.store, np.float32).reshape(-1, ROW_FLOATS)
 
     def take_touched(self) -> bytearray:
         """Which rows may have changed since this was last asked; from now on those of the next time are noted."""

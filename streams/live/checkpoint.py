@@ -271,12 +271,16 @@ def why(error: Exception) -> str:
 
 @contextmanager
 def collecting_nothing() -> Iterator[None]:
-    """No cycle collection: a million objects are made, and none of them is garbage."""
+    """No cycle collection: a million objects are made, and none of them is garbage; nor is any looked at afterwards.
+
+    Without the freeze the first look after it is at all of them, which took a fourth of the time of loading.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         if was_enabled:
             gc.enable()
 

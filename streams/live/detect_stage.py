@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -158,9 +157,7 @@ class DetectStage:
     def _open(self, file: CheckpointFile, book: int) -> BookFold:
         settings = self.settings.detect
         layout = msgspec.structs.replace(self.layout, own=book)
-        fold = open_fold(file, layout, self.configuration, settings, new_generation=self.new_generation)
-        gc.freeze()  # nothing of it was looked at while it was read: the next look would be at all of it, in one pause
-        return fold
+        return open_fold(file, layout, self.configuration, settings, new_generation=self.new_generation)
 
     async def _give_up(self, book: int) -> None:
         """Let its file go; when this is cut short, the next assignment does it."""

@@ -10,12 +10,14 @@ written twice for them. Rows of counterparty profiles stand in ``profiles`` in t
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
 import msgspec
+import numpy as np
 import zstandard
+from numpy.typing import NDArray
 
 from detectors.accounts import Account
 from detectors.engine import Engine
@@ -146,57 +148,79 @@ def _sorted_out(accounts: Iterable[tuple[str, str, Account | None]]) -> tuple[Pi
     return piece, tied
 
 
-def _append(file: sqlite3.Connection, piece: Piece, table: str = "pieces") -> None:
+def _append(file: sqlite3.Connection, piece: Piece) -> None:
     """Add a piece behind the others, merged with those before it that are not larger."""
     number = piece.number()
-    while (last := file.execute(f"SELECT part, rows FROM {table} ORDER BY part DESC LIMIT 1").fetchone()) is not None:
+    while (last := file.execute("SELECT part, rows FROM pieces ORDER BY part DESC LIMIT 1").fetchone()) is not None:
         part, rows = last
         if rows > number:
             break
-        merged = _unpack(file.execute(f"SELECT packed FROM {table} WHERE part = ?", (part,)).fetchone()[0], Piece)
+        merged = _unpack(file.execute("SELECT packed FROM pieces WHERE part = ?", (part,)).fetchone()[0], Piece)
         merged.put(piece)
         piece, number = merged, merged.number()
-        file.execute(f"DELETE FROM {table} WHERE part = ?", (part,))
+        file.execute("DELETE FROM pieces WHERE part = ?", (part,))
     if last is None:
         piece.drop_gone()
     if number:
-        file.execute(f"INSERT INTO {table} (rows, packed) VALUES (?, ?)", (number, _pack(piece)))
+        file.execute("INSERT INTO pieces (rows, packed) VALUES (?, ?)", (number, _pack(piece)))
 
 
 def read_accounts(file: sqlite3.Connection) -> ColdAccounts:
     """The plain accounts, packed."""
-    whole = _read_pieces(file, "pieces")
-    return ColdAccounts(whole.rows, frozenset(whole.holders))  # type: ignore[arg-type]  # none of the rows is None now
-
-
-def _read_pieces(file: sqlite3.Connection, table: str) -> Piece:
     whole = Piece({}, [])
-    for (packed,) in file.execute(f"SELECT packed FROM {table} ORDER BY part"):
+    for (packed,) in file.execute("SELECT packed FROM pieces ORDER BY part"):
         whole.put(_unpack(packed, Piece))
     whole.drop_gone()
-    return whole
+    return ColdAccounts(whole.rows, frozenset(whole.holders))  # type: ignore[arg-type]  # none of the rows is None now
 
 
 # --- profiles of counterparties -----------------------------------------------------------------------------------------
 
 
+class ProfilePiece(msgspec.Struct, array_like=True):
+    """Rows of profiles of one checkpoint or of several, one behind the other: a million are too many to be taken singly."""
+
+    rows: bytes  # their places, 32-bit integers
+    names: list[str]  # of their accounts
+    packed: bytes  # their numbers
+
+    def with_earlier(self, earlier: ProfilePiece) -> ProfilePiece:
+        """Both in one: what this piece says goes before what an earlier one says."""
+        kept = ~np.isin(_places(earlier.rows), _places(self.rows))
+        names = [name for name, is_kept in zip(earlier.names, kept.tolist(), strict=True) if is_kept]
+        packed = np.frombuffer(earlier.packed, np.uint8).reshape(-1, ROW_BYTES)[kept].tobytes()
+        return ProfilePiece(_places(earlier.rows)[kept].tobytes() + self.rows, names + self.names, packed + self.packed)
+
+
+def _places(rows: bytes) -> NDArray[np.int32]:
+    return np.frombuffer(rows, np.int32)
+
+
 def write_profiles(file: sqlite3.Connection, triage: Triage, touched: bytearray | None) -> None:
-    """The rows that may have changed; None: all. A row is its numbers, then its account."""
-    rows = range(len(triage.names)) if touched is None else [row for row, is_touched in enumerate(touched) if is_touched]
-    packed: dict[str, bytes | None] = {}
-    for row in rows:
-        name, numbers = triage.row(row)
-        packed[str(row)] = numbers + name.encode()
-    _append(file, Piece({"": packed}, []), "profiles")
+    """Add a piece with the rows that may have changed (None: all), merged with those before it that are not larger."""
+    is_touched = np.ones(len(triage.names), np.uint8) if touched is None else np.frombuffer(touched, np.uint8)
+    rows = np.flatnonzero(is_touched).astype(np.int32)
+    piece = ProfilePiece(rows.tobytes(), *triage.rows_of(rows))
+    while (last := file.execute("SELECT part, rows, packed FROM profiles ORDER BY part DESC LIMIT 1").fetchone()) is not None:
+        if last[1] > len(piece.names):
+            break
+        piece = piece.with_earlier(_unpack(last[2], ProfilePiece))
+        file.execute("DELETE FROM profiles WHERE part = ?", (last[0],))
+    if piece.names:
+        file.execute("INSERT INTO profiles (rows, packed) VALUES (?, ?)", (len(piece.names), _pack(piece)))
 
 
-def read_profiles(file: sqlite3.Connection) -> Iterator[tuple[str, bytes]]:
-    """(Account, numbers) of each row, in their order."""
-    rows = _read_pieces(file, "profiles").rows.get("", {})
-    for row in range(len(rows)):
-        packed = rows[str(row)]
-        assert packed is not None, f"row {row} of the profiles is gone, and rows are never taken away"
-        yield packed[ROW_BYTES:].decode(), packed[:ROW_BYTES]
+def read_profiles(file: sqlite3.Connection) -> tuple[list[str], bytes]:
+    """(Accounts, packed rows one behind the other) in the order of the rows."""
+    whole = ProfilePiece(b"", [], b"")
+    for (packed,) in file.execute("SELECT packed FROM profiles ORDER BY part"):
+        piece = _unpack(packed, ProfilePiece)
+        whole = piece.with_earlier(whole) if whole.names else piece
+    order = np.argsort(_places(whole.rows))
+    if (_places(whole.rows)[order] != np.arange(len(order))).any():
+        raise LookupError(f"{len(order)} profiles, and not each has its row")
+    names = [whole.names[place] for place in order.tolist()]
+    return names, np.frombuffer(whole.packed, np.uint8).reshape(-1, ROW_BYTES)[order].tobytes()
 
 
 # --- the graph ----------------------------------------------------------------------------------------------------------

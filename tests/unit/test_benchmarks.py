@@ -191,7 +191,11 @@ def test_the_innocent_pack_counts_what_it_says(tmp_path: Path) -> None:
     innocent, mixed = figures["innocent"], figures["mixed"]
     assert 140 <= innocent["loans"] <= 150  # some are planned for later than the last day
     assert {row["style"] for row in innocent["styles"]} >= {"ordinary", "tenant", "hedger", "waits_in_deposit", "revolver"}
-    assert mixed["eligible_own_alert"] <= mixed["eligible_any_breach"] <= mixed["eligible"] <= mixed["misused"]
+    found = (
+        mixed["eligible_own_alert"],
+        mixed["eligible_any_breach"],
+    )  # an own alert may be a pattern's, so neither holds the other
+    assert 0 < max(found) <= mixed["eligible"] <= mixed["misused"]
     assert sum(row["misused"] for row in mixed["typologies"]) == mixed["misused"]
     assert sum(row["alerts"] for row in mixed["typologies"]) >= mixed["breach_alerts"]
 
