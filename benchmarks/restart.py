@@ -35,6 +35,7 @@ from streams.live.checkpoint import Checkpointer, CheckpointFile, Saved
 from streams.live.child import Child
 from streams.live.fold import BookFold
 from streams.live.journal import Page, Record, Span
+from streams.live.rare_collection import collect_rarely
 from streams.settings import load_settings
 
 PAGE_RECORDS = 500
@@ -200,8 +201,9 @@ def _answer(fold: BookFold, after_days: float) -> str:
 
 
 def restarted(path: Path, after_days: float) -> None:
-    """What the new process does."""
+    """What the new process does, as a worker does it."""
     started = time.monotonic()
+    collect_rarely()
     fold = CheckpointFile(path, GENERATION).load(load_settings().engine, 0)
     assert fold is not None
     load_s = time.monotonic() - started

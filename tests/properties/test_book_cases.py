@@ -181,7 +181,8 @@ def test_a_firm_s_own_record_does_not_make_its_customer_a_hub() -> None:
     story.loan(0, 900).record(
         10, firm, "CREDIT", ALICE, 100, account_kind="INTERNAL", txn_type="SECURITIES_TRANSFER"
     ).buys(20, ALICE, 800)  # fmt: skip
-    assert [alert["typology"] for alert in alerts_of(story)] == ["T01", "T01"]
+    (alert,) = alerts_of(story)  # the first payment alone proves nothing: the opening balance is unknown
+    assert (alert["typology"], alert["traced_estimate_minor"]) == ("T01", 90_000)
 
 
 @pytest.mark.parametrize("first", ["customer", "firm"])
