@@ -27,7 +27,7 @@ from tests.unit.labelled_sample import labelled_folder
 KEYS = {
     "payments": {
         "average_precision", "precision_at_0.01", "recall_at_0.01", "amount_recall_at_0.01", "precision_at_0.001",
-        "pattern_recall_at_0.01", "median_delay_days", "scored", "positives",
+        "recall_at_0.001", "pattern_recall_at_0.01", "median_delay_days", "scored", "positives",
     },
     "loans": {"average_precision", "precision_at_0.1", "median_days_to_alert"},
     "payments_per_second": None, "bytes_per_account": None, "alerts_per_1000_account_days": None,
