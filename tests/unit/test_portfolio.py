@@ -8,7 +8,7 @@ import msgspec
 
 from detectors.alert_record import PortfolioShare
 from detectors.engine import Engine
-from detectors.portfolio import PortfolioLimits
+from detectors.portfolio import PortfolioLimits, added_up
 from streams.scenarios.folding import Folding, configuration_of, events_of, fold
 from streams.scenarios.notation import parse_file
 
@@ -58,18 +58,41 @@ def test_values_beyond_the_limit_are_counted_together(tmp_path: Path) -> None:
     assert found["branch", "(others)"].loans == folding.engine.counters["portfolio_cells_merged"]
 
 
-def test_cells_that_changed_are_said_once_a_day(tmp_path: Path) -> None:
+def said_of(tmp_path: Path, text: str) -> list[tuple[PortfolioShare, ...]]:
     path = tmp_path / "case.txt"
-    path.write_text("scenario A\n" + TWO + "day 2 09:00 tick\n10:00 tick\nday 3 09:00 tick\n", encoding="utf-8")
+    path.write_text("settings trace.lot_minor_min = 1\n" + text, encoding="utf-8")
     (scenario,) = parse_file(path)
     engine = Engine(configuration_of(scenario))
-    said = [outputs.portfolio for event in events_of(scenario) if (outputs := engine.apply(event)).portfolio]
-    assert len(said) == 1
-    assert {share.dimension for share in said[0]} == {"product", "branch", "industry", "vintage"}
+    return [outputs.portfolio for event in events_of(scenario) if (outputs := engine.apply(event)).portfolio]
 
 
-def test_the_limit_has_a_default() -> None:
-    assert msgspec.structs.asdict(PortfolioLimits()) == {"cells_max": 10_000}
+def test_cells_that_changed_are_said_once_an_hour_and_not_again(tmp_path: Path) -> None:
+    text = "scenario A\n" + TWO + "10:05 c -> broker 90.00, securities\n11:00 tick\n11:01 tick\nday 2 09:00 tick\n"
+    first, second = said_of(tmp_path, text)
+    assert {share.flagged_minor for share in first} == {0}, "the loans, as they stood before the hour of the misuse was over"
+    assert {share.dimension for share in second} == {"product", "branch", "industry", "vintage"}
+    assert {share.as_of for share in second} == {"2026-01-05T03:00:00.000Z"}
+
+
+def test_how_often_cells_are_said_is_configured(tmp_path: Path) -> None:
+    text = "settings portfolio.say_minutes = 1440\nscenario A\n" + TWO + "11:00 tick\nday 2 00:00 tick\n"
+    (only,) = said_of(tmp_path, text)
+    assert {share.as_of for share in only} == {"2026-01-05T16:00:00.000Z"}, "midnight in Beijing"
+
+
+def test_the_cuts_of_two_books_are_added_up(tmp_path: Path) -> None:
+    one = folded(tmp_path, TWO).engine.portfolio_shares()
+    other = folded(tmp_path, "loan L9 to z 100.00, branch b1\n").engine.portfolio_shares()
+    total = added_up((*one, *other))
+    branch = total["CNY", "branch", "b1"]
+    assert (branch.loans, branch.flagged_loans, branch.disbursed_minor, branch.flagged_minor) == (3, 1, 50_000, 10_000)
+    assert branch.share == 0.2
+    assert total["CNY", "industry", "F52"].loans == 2
+    assert list(total) == sorted(total)
+
+
+def test_the_limits_have_defaults() -> None:
+    assert msgspec.structs.asdict(PortfolioLimits()) == {"cells_max": 10_000, "say_minutes": 60}
 
 
 def test_a_state_says_where_the_money_went_by_class_of_destination(tmp_path: Path) -> None:
