@@ -98,9 +98,42 @@ def test_the_limits_have_defaults() -> None:
 def test_a_state_says_where_the_money_went_by_class_of_destination(tmp_path: Path) -> None:
     folding = folded(tmp_path, "account a has 20.00\n" + TWO)
     first, second = folding.engine.loan_risks()
-    traced = first.traced["SECURITIES"]
-    assert (traced.certain_minor, traced.attributed_minor, traced.possible_minor) == (7_000, 9_000, 9_000)
-    assert second.traced == {}
+    for traced in (first.traced["SECURITIES"], first.alerted["SECURITIES"]):
+        assert (traced.certain_minor, traced.attributed_minor, traced.possible_minor) == (7_000, 9_000, 9_000)
+    assert second.traced == second.alerted == {}
+
+
+def test_money_that_nobody_alerts_on_is_in_the_state_with_its_bounds_too(tmp_path: Path) -> None:
+    folding = folded(tmp_path, "account c has 20.00\nloan L2 to c 300.00\n10:00 c -> broker 40.00, securities\n")
+    (state,) = folding.engine.loan_risks()
+    assert (state.state, state.alerted) == ("NORMAL", {})
+    traced = state.traced["SECURITIES"]
+    assert (traced.certain_minor, traced.attributed_minor, traced.possible_minor) == (2_000, 4_000, 4_000)
+    assert traced.exact
+
+
+def test_what_is_redeemed_is_no_longer_there_though_the_alert_stands(tmp_path: Path) -> None:
+    folding = folded(tmp_path, TWO + "12:00 broker -> a 50.00, securities\n")
+    first, _ = folding.engine.loan_risks()
+    assert first.alerted["SECURITIES"].attributed_minor == 9_000
+    assert first.traced["SECURITIES"].attributed_minor == first.left_minor["SECURITIES"] == 4_000
+
+
+def test_the_last_state_of_a_loan_says_where_its_money_was_when_it_was_last_followed(tmp_path: Path) -> None:
+    folding = folded(tmp_path, TWO + "day 95 10:00 tick\n")
+    states = {risk.loan_id: risk for risk in folding.risks}
+    assert states["L1"].dropped_minor == {"age": 10_000}
+    assert states["L1"].traced["SECURITIES"].attributed_minor == 9_000
+
+
+def test_a_repayment_of_another_loan_is_not_certain_once_the_loan_has_repaid_itself(tmp_path: Path) -> None:
+    text = "account a has 0.00\nloan L1 to a 100.00\n10:00 a repays L9 40.00\n"
+    (state,) = folded(tmp_path, text).engine.loan_risks()
+    assert state.traced["LOAN_REPAYMENT"].certain_minor == 4_000
+    (state,) = folded(tmp_path, text + "11:00 a repays L1 10.00\n").engine.loan_risks()
+    assert (state.repaid_minor, state.left_minor["LOAN_REPAYMENT"]) == (1_000, 4_000)
+    repaid = state.traced["LOAN_REPAYMENT"]
+    assert (repaid.certain_minor, repaid.attributed_minor, repaid.exact) == (0, 4_000, False)
 
 
 def test_a_score_that_nobody_reviewed_is_not_for_pricing(tmp_path: Path) -> None:
