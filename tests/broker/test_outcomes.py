@@ -1,4 +1,4 @@
-"""Analysts' outcomes through Kafka: they teach the live path what they teach a replay, and no kill makes it forget or learn twice."""
+"""Analysts' outcomes through Kafka: they teach the live path what they teach a replay, and no kill undoes or doubles that."""
 
 from __future__ import annotations
 
