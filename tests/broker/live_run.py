@@ -59,8 +59,12 @@ def wait_until(done: Callable[[], Any], what: str, deadline_s: float = DEADLINE_
 class LiveRun:
     """One prefix on one broker."""
 
-    def __init__(self, bootstrap: str, prefix: str, folder: Path, *, books: int = 1, lanes: int = 1) -> None:
+    def __init__(
+        self, bootstrap: str, prefix: str, folder: Path, *, books: int = 1, lanes: int = 1, sections: str = ""
+    ) -> None:  # fmt: skip
+        """``sections`` of a configuration file, for workers and tools alike."""
         self.bootstrap = bootstrap
+        self.sections = sections
         self.prefix = prefix
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -170,7 +174,7 @@ class LiveRun:
         text = SETTINGS.format(session=SESSION_MS, checkpoint=checkpoint_ms, publish=publish or "", publish_every=1_000)
         if with_prefix:
             text = text.replace("[kafka]", f'[kafka]\nprefix = "{self.prefix}"')
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text + self.sections, encoding="utf-8")
         return path
 
     def start(
