@@ -243,8 +243,8 @@ def _seq(transfer: Transfer) -> int:
 class Subgraph:
     """The time-expanded network of one loan for one set of destinations.
 
-    ``destinations`` are transfers (by ``seq``) with which money is gone; on the accounts of ``resting`` it is there as long as it
-    has not left again.
+    ``destinations`` are transfers (by ``seq``) with which money is gone; on the accounts of ``resting`` it is there as long as
+    it has not left again.
     """
 
     def __init__(

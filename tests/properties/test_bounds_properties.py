@@ -316,7 +316,7 @@ def check_whereabouts(stream: Stream, limits: BoundLimits | None = None) -> int:
             for ledger, order in enumerate(LEDGERS):
                 there = lots.get(("d", ledger, loan), 0) if place == "WEALTH" else play.standing(loan, ledger, into)
                 assert bounds.certain_minor <= there <= bounds.possible_minor, f"{loan} {place} {order}: {there}, {bounds}"
-            told += 0 < bounds.certain_minor or bounds.possible_minor < origin.paid_out_minor
+            told += bounds.certain_minor > 0 or bounds.possible_minor < origin.paid_out_minor
     return told
 
 
