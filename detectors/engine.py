@@ -16,6 +16,7 @@ from detectors import snapshot
 from detectors.accounts import OTHER_BANK, Account
 from detectors.alert import AlertBook
 from detectors.alert_record import Alert, LoanRisk, PortfolioShare
+from detectors.bounds import whereabouts
 from detectors.calibration import Calibration
 from detectors.configuration import Configuration
 from detectors.dealings import Dealings
@@ -38,7 +39,7 @@ from detectors.places import Places
 from detectors.portfolio import Portfolio
 from detectors.recent import Recent
 from detectors.remittance import Remittance
-from detectors.risk import risk_of
+from detectors.risk import risk_of, state_of
 from detectors.suspects import Episode, Suspects, SuspiciousPayment, finding_of
 from detectors.tracer import DAY_MS, LENDER_ACCOUNT, LOAN_REPAYMENT, Movement, Parcel, Tracer
 from detectors.typologies import TYPOLOGIES
@@ -456,10 +457,11 @@ class Engine:
             self._judge(passage, outputs)
 
     def _retire(self, loan: Loan, outputs: Outputs) -> None:
-        """The loan is too old to be followed: its last risk state is said."""
+        """The loan is too old to be followed: its last risk state is said, with where its money was until now."""
+        traced = whereabouts(self.tracer, loan.origin, self.configuration.bounds)
         self.lending.retire(loan)
         self.groups.forget(loan)
-        outputs.risks += (risk_of(loan, self.watermark_ms or 0),)
+        outputs.risks += (risk_of(loan, self.watermark_ms or 0, traced),)
         for said in loan.alerts.values():
             subject = self.subject_of_alert.get(said.alert_id)
             if isinstance(subject, Loan) or (isinstance(subject, Group) and not subject.loans):
@@ -575,11 +577,14 @@ class Engine:
                 self.counts["payments_that_teach_no_more"] += 1
 
     def _restate(self, loan: Loan, outputs: Outputs) -> None:
-        risk = risk_of(loan, self.watermark_ms or 0)
-        self.portfolio.flag(loan, risk.state)
-        if risk.state != loan.risk_state or risk.open_alerts:
-            loan.risk_state = risk.state
-            outputs.risks += (risk,)
+        state, is_open = state_of(loan)
+        self.portfolio.flag(loan, state)
+        if state != loan.risk_state or is_open:
+            loan.risk_state = state
+            outputs.risks += (self._risk_of(loan),)
+
+    def _risk_of(self, loan: Loan) -> LoanRisk:
+        return risk_of(loan, self.watermark_ms or 0, whereabouts(self.tracer, loan.origin, self.configuration.bounds))
 
     def portfolio_shares(self) -> tuple[PortfolioShare, ...]:
         """Loan asset quality as it is now, cell by cell."""
@@ -588,7 +593,7 @@ class Engine:
     def loan_risks(self) -> Iterator[LoanRisk]:
         """The present state of every loan that is followed, in the order of their payouts."""
         for loan in self.lending.loans.values():
-            yield risk_of(loan, self.watermark_ms or 0)
+            yield self._risk_of(loan)
 
     # --- what is seen from outside ----------------------------------------------------------------------------------
 

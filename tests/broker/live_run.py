@@ -20,7 +20,17 @@ from streams.files.inputs import find_topic_files
 from streams.files.merge import merge
 from streams.files.readers import open_sources
 from streams.live.journal import decode_page
-from streams.live.names import ALERTS, FOLLOWS_HEADER, INTAKE_GROUP, JOURNAL, LOAN_RISK, ORDER_HEADER, REJECTS, SOURCES
+from streams.live.names import (
+    ALERTS,
+    FOLLOWS_HEADER,
+    INTAKE_GROUP,
+    JOURNAL,
+    LOAN_RISK,
+    ORDER_HEADER,
+    PORTFOLIO,
+    REJECTS,
+    SOURCES,
+)
 from streams.live.topics import create_missing, declared_topics
 
 REPOSITORY = Path(__file__).parents[2]
@@ -268,4 +278,4 @@ def records_of(source: Path) -> Iterator[tuple[str, bytes]]:
             yield sources[row[3]].file.topic, row[6]
 
 
-__all__ = ["ALERTS", "JOURNAL", "LOAN_RISK", "REJECTS", "LiveRun", "Worker", "records_of", "wait_until"]
+__all__ = ["ALERTS", "JOURNAL", "LOAN_RISK", "PORTFOLIO", "REJECTS", "LiveRun", "Worker", "records_of", "wait_until"]

@@ -11,11 +11,12 @@ import msgspec
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from detectors.alert_record import PortfolioShare
 from streams.files.replay import replay
 from streams.settings import load_settings
 from streams.simulate.world import simulate
 from tests.broker.kafka import Broker
-from tests.broker.live_run import ALERTS, LOAN_RISK, LiveRun, records_of, wait_until
+from tests.broker.live_run import ALERTS, LOAN_RISK, PORTFOLIO, LiveRun, records_of, wait_until
 from tests.broker.shared import Reached
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
@@ -61,6 +62,7 @@ def test_replay_live_path_and_replay_of_the_journal_give_the_same_bytes_and_acco
         metrics = worker.metrics()
         assert '"ok": true' in worker.get("/health/ready")
     live.assert_alerts(bank.alerts)
+    _assert_portfolio(live, bank)
     assert metrics["fundtrail_intake_in_total"] == sent == metrics['fundtrail_intake_records_total{outcome="journalled"}']
     assert metrics['fundtrail_detect_records_total{book="0",outcome="applied"}'] == bank.summary.records.applied
     assert metrics["fundtrail_intake_accounting_difference"] == 0
@@ -68,8 +70,20 @@ def test_replay_live_path_and_replay_of_the_journal_give_the_same_bytes_and_acco
     assert metrics['fundtrail_withheld_total{book="0"}'] == 0
     refolded = live.folder / "refolded"
     assert live.tool("replay", "--from", "kafka", "--out", refolded) == (0, "")
-    for name in ("alerts.jsonl", "loan-risk.jsonl"):
+    for name in ("alerts.jsonl", "loan-risk.jsonl", "portfolio.jsonl"):
         assert (refolded / name).read_bytes() == (bank.replayed / name).read_bytes(), name
+
+
+def _assert_portfolio(live: LiveRun, bank: Bank) -> None:
+    """Every cut was said once, in the bytes of the replay; at its end the replay says all of them once more."""
+    said = live.read(PORTFOLIO)
+    replayed = (bank.replayed / "portfolio.jsonl").read_bytes().splitlines()
+    last = len(replayed) - len(bank.summary.portfolio)
+    assert last > 10
+    assert [message.value for message in said] == replayed[:last]
+    cells = [msgspec.json.decode(message.value, type=PortfolioShare) for message in said]
+    keys = [f"0/{cell.currency}/{cell.dimension}/{cell.value}".encode() for cell in cells]
+    assert [message.key for message in said] == keys
 
 
 def test_a_lost_state_folder_costs_time_and_no_alert(live: LiveRun, bank: Bank) -> None:
@@ -82,6 +96,7 @@ def test_a_lost_state_folder_costs_time_and_no_alert(live: LiveRun, bank: Bank) 
             live.until_alerts(len(bank.alerts), second)
             wait_until(lambda: second.metrics()['fundtrail_journal_lag_pages{book="0"}'] == 0, "end of the journal")
         live.assert_alerts(bank.alerts)
+        _assert_portfolio(live, bank)
 
 
 def test_two_workers_hand_the_work_over_and_one_that_was_paused_too_long_ends(live: LiveRun, large_bank: Bank) -> None:
@@ -120,7 +135,7 @@ def test_alerts_can_be_read_by_anybody_and_keep_to_the_published_schema(live: Li
     live.load(bank.source)
     with live.running() as worker:
         live.until_alerts(len(bank.alerts), worker)
-    for topic, schema_name in ((ALERTS, "alert"), (LOAN_RISK, "loan-risk")):
+    for topic, schema_name in ((ALERTS, "alert"), (LOAN_RISK, "loan-risk"), (PORTFOLIO, "portfolio")):
         schema = msgspec.json.decode((SCHEMAS / f"{schema_name}.json").read_bytes())
         validator = jsonschema.Draft202012Validator(schema)
         values = [message.value for message in live.read(topic)]
