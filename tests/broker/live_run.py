@@ -48,12 +48,12 @@ publish_interval_ms = {publish_every}
 """
 
 
-def wait_until(done: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) -> None:
+def wait_until(done: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S, pause_s: float = 0.1) -> None:
     """Poll until ``done()``; an assertion with the last answer when it does not come."""
     until = time.monotonic() + deadline_s
     while not (answer := done()):
         assert time.monotonic() < until, f"no {what} within {deadline_s} s; last answer {answer!r}"
-        time.sleep(0.1)
+        time.sleep(pause_s)
 
 
 class LiveRun:
