@@ -20,7 +20,7 @@ from detectors.bounds import whereabouts
 from detectors.calibration import Calibration
 from detectors.configuration import Configuration
 from detectors.dealings import Dealings
-from detectors.detector import Context, Described, Detector, Payment
+from detectors.detector import AGAIN, Context, Described, Detector, Payment
 from detectors.dispositions import LESSONS, Outcomes, subject_of
 from detectors.events import AccountTransaction, Disposition, Event, Fault, ListEntry, LoanDisbursement, PartyEvent, PartyLink
 from detectors.finding import Finding
@@ -341,7 +341,9 @@ class Engine:
     def _tell_due(self, code: str, loan: Loan, event_time_ms: int, outputs: Outputs) -> None:
         if loan.rule_set is None:
             return  # a new loan under the id of one that was retired: the reminder was for that one
-        for finding, detector in self.panel.due(code, loan, event_time_ms):
+        again = code.startswith(AGAIN)
+        found = self.panel.again(code.removeprefix(AGAIN), loan) if again else self.panel.due(code, loan, event_time_ms)
+        for finding, detector in found:
             self._hear(finding, detector, outputs)
 
     def _hear(self, finding: Finding, detector: Described, outputs: Outputs) -> None:

@@ -53,13 +53,15 @@ class Passage:
 class Published:
     """What subscribers last heard of one alert."""
 
-    __slots__ = ("alert_id", "certain_minor", "destination", "exact", "outcome", "outcome_ms", "possible_minor", "revision",
-                 "said_ms", "score", "severity", "status", "traced_minor")  # fmt: skip
+    __slots__ = ("alert_id", "certain_minor", "destination", "exact", "outcome", "outcome_ms", "possible_minor", "revised_ms",
+                 "revision", "said_ms", "score", "severity", "status", "traced_minor", "waits")  # fmt: skip
 
     def __init__(self, alert_id: str) -> None:
         self.alert_id = alert_id
         self.revision = 0
         self.said_ms = 0  # event time at which it was first said
+        self.revised_ms = 0  # ... and last
+        self.waits = False  # a revision is held back until it may be said
         self.status = "WITHDRAWN"
         self.severity = "LOW"
         self.score = 0.0
