@@ -349,6 +349,8 @@ class Engine:
         if not finding.stands and finding.said is None:
             self.counts[f"cleared_{finding.typology}"] += 1
             return
+        for loan in finding.released:
+            self._release(loan, finding, outputs)
         assert self.watermark_ms is not None
         alert = self.alert_book.hear(finding, detector, self.context, self.watermark_ms, len(self.lending.loans))
         if alert is None:
@@ -356,6 +358,11 @@ class Engine:
         self.subject_of_alert[alert.alert_id] = finding.about
         outputs.alerts += (alert,)
         for loan in _loans_of(finding.about):
+            self._restate(loan, outputs)
+
+    def _release(self, loan: Loan, finding: Finding, outputs: Outputs) -> None:
+        """The alert about the group is no longer one of this loan's."""
+        if finding.said is not None and loan.alerts.pop(f"{finding.typology}/{finding.said.alert_id}", None) is not None:
             self._restate(loan, outputs)
 
     # --- order and time ---------------------------------------------------------------------------------------------

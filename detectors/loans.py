@@ -109,6 +109,10 @@ class Loan:
         """The currency that it was paid out in."""
         return self.account.currency
 
+    def has_heard(self, typology: str) -> bool:
+        """Whether something was ever said of it under a typology, alone or as a member of a group."""
+        return typology in self.alerts or any(key.startswith(f"{typology}/") for key in self.alerts)
+
     def share(self, amount_minor: int) -> float:
         """An amount as a share of the loan; a ratio for judging, never money."""
         return amount_minor / self.amount_minor if self.amount_minor else 0.0
