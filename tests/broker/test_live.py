@@ -16,7 +16,7 @@ from streams.files.replay import replay
 from streams.settings import load_settings
 from streams.simulate.world import simulate
 from tests.broker.kafka import Broker
-from tests.broker.live_run import ALERTS, LOAN_RISK, PORTFOLIO, LiveRun, records_of, wait_until
+from tests.broker.live_run import ALERTS, LOAN_RISK, PORTFOLIO, SESSION_MS, LiveRun, records_of, wait_until
 from tests.broker.shared import Reached
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
@@ -121,6 +121,28 @@ def test_two_workers_hand_the_work_over_and_one_that_was_paused_too_long_ends(li
         first.kill()
         second.kill()
     live.assert_alerts(large_bank.alerts)
+
+
+SLOW_START = f"""
+import asyncio
+from streams.live.intake_stage import IntakeStage
+
+begin = IntakeStage.assigned
+
+async def assigned(self, committed):
+    lanes = await begin(self, committed)
+    await asyncio.sleep({SESSION_MS} / 1000)
+    return lanes
+
+IntakeStage.assigned = assigned
+"""
+
+
+def test_a_start_that_takes_as_long_as_a_session_is_not_taken_for_a_pause(live: LiveRun, bank: Bank) -> None:
+    sent = live.load(bank.source)
+    with live.running("intake", before=SLOW_START) as worker:
+        wait_until(lambda: not worker.is_running or live.taken_in() == sent, "everything taken in")
+        assert worker.is_running, worker.said()[-2_000:]
 
 
 def _has_book(worker: object) -> bool:
