@@ -20,7 +20,7 @@ from detectors.bounds import whereabouts
 from detectors.calibration import Calibration
 from detectors.configuration import Configuration
 from detectors.dealings import Dealings
-from detectors.detector import Context, Described, Detector, Payment
+from detectors.detector import AGAIN, Context, Described, Detector, Payment
 from detectors.dispositions import LESSONS, Outcomes, subject_of
 from detectors.events import AccountTransaction, Disposition, Event, Fault, ListEntry, LoanDisbursement, PartyEvent, PartyLink
 from detectors.finding import Finding
@@ -346,7 +346,9 @@ class Engine:
     def _tell_due(self, code: str, loan: Loan, event_time_ms: int, outputs: Outputs) -> None:
         if loan.rule_set is None:
             return  # a new loan under the id of one that was retired: the reminder was for that one
-        for finding, detector in self.panel.due(code, loan, event_time_ms):
+        again = code.startswith(AGAIN)
+        found = self.panel.again(code.removeprefix(AGAIN), loan) if again else self.panel.due(code, loan, event_time_ms)
+        for finding, detector in found:
             self._hear(finding, detector, outputs)
 
     def _hear(self, finding: Finding, detector: Described, outputs: Outputs) -> None:
@@ -354,6 +356,8 @@ class Engine:
         if not finding.stands and finding.said is None:
             self.counts[f"cleared_{finding.typology}"] += 1
             return
+        for loan in finding.released:
+            self._release(loan, finding, outputs)
         assert self.watermark_ms is not None
         alert = self.alert_book.hear(finding, detector, self.context, self.watermark_ms, len(self.lending.loans))
         if alert is None:
@@ -361,6 +365,11 @@ class Engine:
         self.subject_of_alert[alert.alert_id] = finding.about
         outputs.alerts += (alert,)
         for loan in _loans_of(finding.about):
+            self._restate(loan, outputs)
+
+    def _release(self, loan: Loan, finding: Finding, outputs: Outputs) -> None:
+        """The alert about the group is no longer one of this loan's."""
+        if finding.said is not None and loan.alerts.pop(f"{finding.typology}/{finding.said.alert_id}", None) is not None:
             self._restate(loan, outputs)
 
     # --- order and time ---------------------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ def weigh(
         certain_part: how much of that share has to be certain; less than 1 for patterns only.
     """
     traced, fifo = traced_by(hits)
-    if loan.share(traced) < share_min and code not in loan.alerts:
+    if loan.share(traced) < share_min and not loan.has_heard(code):
         bounds = Bounds(0, traced, False, ("not computed: below the rule's share",))  # nobody asks; a flow costs more
     else:
         bounds = context.bounds(loan, hits)
@@ -101,7 +101,7 @@ def weigh(
     unknown = any(not account.balance_known for account in between)
     # asked before the first alert only: payments drummed up afterwards must not withdraw it
     last_ms = hits[-1].transfer.event_time_ms
-    trades = code not in loan.alerts and any(has_business(context, loan, account, last_ms) for account in between)
+    trades = not loan.has_heard(code) and any(has_business(context, loan, account, last_ms) for account in between)
     own = all(context.side(loan, account, last_ms) == BORROWER for account in between)
     all_quick = len(quick) == len(hits)
     likeness = chain is not None and chain >= CHAIN_RATIO_MIN

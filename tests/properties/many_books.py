@@ -140,27 +140,12 @@ class Bank:
         return (fold.engine for fold in self.folds)
 
     def imbalances(self) -> dict[str, int]:
-        """Loans whose money was made or lost, in a book or over all books; on its way counts as somewhere."""
-        off: dict[str, int] = {}
-        for book, engine in enumerate(self.engines()):
-            assert isinstance(engine, BookEngine)
-            for origin in engine.book_tracer.origins.values():
-                if origin.imbalance_minor():
-                    off[f"{origin.loan_id} in book {book}"] = origin.imbalance_minor()
-        return off
+        """See :func:`imbalances`."""
+        return imbalances(self.engines())
 
     def underway_minor(self) -> dict[str, int]:
-        """Per loan that is followed: what has been remitted and not received."""
-        total: dict[str, int] = {}
-        tracers = [engine.book_tracer for engine in self.engines() if isinstance(engine, BookEngine)]
-        for tracer in tracers:
-            for origin in tracer.origins.values():
-                if tracers[origin.home].origins[origin.home_number].expired:
-                    continue
-                sent = origin.places_minor.get(REMITTED, 0) - origin.received_minor
-                key = f"{origin.home}/{origin.home_number}"
-                total[key] = total.get(key, 0) + sent
-        return {loan: amount for loan, amount in total.items() if amount}
+        """See :func:`underway_minor`."""
+        return underway_minor(self.engines())
 
     def final_risks(self) -> list[bytes]:
         """The present state of every loan, sorted."""
@@ -173,3 +158,28 @@ class Bank:
             for name, count in engine.counters.items():
                 total[name] = total.get(name, 0) + count
         return total
+
+
+def imbalances(engines: Iterable[Engine]) -> dict[str, int]:
+    """Loans whose money was made or lost, in a book or over all books; on its way counts as somewhere."""
+    off: dict[str, int] = {}
+    for book, engine in enumerate(engines):
+        assert isinstance(engine, BookEngine)
+        for origin in engine.book_tracer.origins.values():
+            if origin.imbalance_minor():
+                off[f"{origin.loan_id} in book {book}"] = origin.imbalance_minor()
+    return off
+
+
+def underway_minor(engines: Iterable[Engine]) -> dict[str, int]:
+    """Per loan that is followed, of the engines of all books in their order: what has been remitted and not received."""
+    total: dict[str, int] = {}
+    tracers = [engine.book_tracer for engine in engines if isinstance(engine, BookEngine)]
+    for tracer in tracers:
+        for origin in tracer.origins.values():
+            if tracers[origin.home].origins[origin.home_number].expired:
+                continue
+            sent = origin.places_minor.get(REMITTED, 0) - origin.received_minor
+            key = f"{origin.home}/{origin.home_number}"
+            total[key] = total.get(key, 0) + sent
+    return {loan: amount for loan, amount in total.items() if amount}
