@@ -48,7 +48,7 @@ PLANS = ("none", "feedback:0.01:7", "delayed:7")
 RETRAIN_MS, LATE_MS = 5 * DAY_MS, 7 * DAY_MS
 TREES = 400
 LIGHTGBM = {
-    "objective": "binary", "num_leaves": 31, "learning_rate": 0.05, "verbose": -1, "seed": 1, "num_threads": 2,
+    "objective": "binary", "num_leaves": 31, "learning_rate": 0.05, "verbose": -1, "seed": 1, "num_threads": 1,
     "deterministic": True,
 }  # fmt: skip
 

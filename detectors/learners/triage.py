@@ -15,15 +15,16 @@ from collections.abc import Mapping
 from math import exp
 from typing import Any
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
 from detectors.accounts import Account
-from detectors.learners.forest import Forest
 from detectors.learners.novelty import CELLS as NOVELTY_CELLS
 from detectors.learners.novelty import FIGURE_NAMES, Novelty
 from detectors.learners.packed import bytes_of, fill, text_of
+from detectors.learners.pair import Pair
 from detectors.learners.peers import INDUSTRY_LENGTH, PeerGroups, Peers
 from detectors.learners.score import Contribution, PaymentScore
 from detectors.learners.scorecard import BIAS, TERMS, VERSION, WEIGHTS, Scorecard
@@ -49,12 +50,13 @@ class LearningLimits(Struct, frozen=True, forbid_unknown_fields=True):
     scoring: int = 1  # 0: no profiles, no scores
     profiles_max: int = 2_000_000  # accounts with a profile; the longest known is forgotten
     waiting_max: int = 100_000  # scored payments whose outcome may still come
-    trees_max: int = 200  # the oldest makes room
+    trees_max: int = 200  # in two forests of half as many; the oldest of each makes room
     depth: int = 4  # questions from the top of a tree to a leaf
     step: int = 1_500  # an outcome of misuse counts 250, another 1; so many make a tree of all examples
     shrink: float = 0.15  # of what a tree says
-    bad_max: int = 4_000  # outcomes of misuse that trees are grown from
+    bad_max: int = 4_000  # outcomes of misuse that the trees of a forest are grown from
     good_max: int = 8_000  # other outcomes
+    reviewed_percentile_min: float = 99.0  # a payment that ranks so high counts as looked at
     peer_groups_max: int = 500  # peer groups with histograms; the one longest without a payment is forgotten
     peer_members_min: int = 30  # accounts that make a group's usual worth comparing with; with fewer its parent is asked
     peer_payments_min: int = 300  # payments that do
@@ -69,6 +71,7 @@ class Waiting(Struct, frozen=True, gc=False):
     payee: int
     currency: int
     vector: bytes
+    stood_out: bool = False  # it ranked so high that it will have been looked at
 
 
 Halves = Recent[Waiting | None]
@@ -82,15 +85,14 @@ class Triage:
         self.limits = limits
         self.profiles = Profiles(limits.profiles_max)
         self.scorecard = Scorecard()
-        self.forest = Forest(
+        self.forests = Pair(
             len(NAMES), trees_max=limits.trees_max, depth=limits.depth, bad_max=limits.bad_max, good_max=limits.good_max,
             step=limits.step, shrink=limits.shrink, seed=limits.seed,
         )  # fmt: skip
-        self.trees = self.forest.trees
         self.groups = PeerGroups(limits.peer_groups_max)
         self.novelty = Novelty(self.groups.size_max)
         self.scorecard.bind(self.profiles.out)
-        self.trees.bind(self.profiles.out)
+        self.forests.bind(self.profiles.out)
         self.zero_ms: int | None = None  # the first payment's time
         self.numbers: dict[str, int] = {}  # of accounts, in the order in which they were met
         self.names: list[str] = []  # by row
@@ -130,7 +132,7 @@ class Triage:
         group = self._peers_on(way) if len(way) > 1 else 0
         out, novelty = profiles.out, self.novelty
         out[_NOVELTY] = novelty.ask(group, out)
-        odds = self.scorecard.ask_last() + self.trees.ask_last()
+        odds = self.scorecard.ask_last() + self.forests.ask_last()
         vector = profiles.vector()
         self.scorecard.see_last()
         for place in way:
@@ -237,6 +239,15 @@ class Triage:
             del self.usual[:-USUAL_MAX]
         self.scored += 1
 
+    def rank(self, score: PaymentScore) -> None:
+        """A payment just scored has its rank: one that stands out will be looked at, and its outcome is of a reviewed one."""
+        if score.percentile < self.limits.reviewed_percentile_min:
+            return
+        waiting = self.waiting.get(score.txn_id)
+        if waiting is not None and waiting.vector is score.vector:  # not another payment of the same id
+            half = self.waiting.new if score.txn_id in self.waiting.new else self.waiting.old
+            half[score.txn_id] = msgspec.structs.replace(waiting, stood_out=True)
+
     # --- learning ---------------------------------------------------------------------------------------------------
 
     @property
@@ -263,8 +274,9 @@ class Triage:
         self._touch(waiting.payee)
         self.profiles.confirm(waiting.payer, waiting.payee, waiting.currency, outcome_is_misuse, days)
         vector = array("f", waiting.vector)
-        if self.forest.learn(vector, outcome_is_misuse, self.scorecard.ask(vector)):
-            self.counts["trees_grown"] += 1
+        grown = self.forests.learn(vector, outcome_is_misuse, self.scorecard.ask(vector), waiting.stood_out)
+        if grown:
+            self.counts["trees_grown"] += grown
         self.counts["outcomes_learned"] += 1
         return True
 
@@ -281,7 +293,7 @@ class Triage:
         vectors = [array("f", packed) for packed in self.usual] or [array("f", score.vector)]
         vector = array("f", score.vector)
         found, base = self._of_scorecard(vector, vectors, score)
-        average, added = self.forest.contributions(vector)
+        average, added = self.forests.contributions(vector)
         for feature, weight in added.items():
             usual = sorted([each[feature] for each in vectors])[len(vectors) // 2]
             peers = None
@@ -294,7 +306,7 @@ class Triage:
 
     def odds(self, vector: array[float]) -> float:
         """The log-odds that the present model gives a vector of features."""
-        return self.scorecard.ask(vector) + self.forest.trees.ask(vector)
+        return self.scorecard.ask(vector) + self.forests.ask(vector)
 
     def _of_scorecard(
         self, vector: array[float], vectors: list[array[float]], score: PaymentScore
@@ -365,7 +377,7 @@ class Triage:
             "novelty_totals": text_of(self.novelty.total_store.tobytes()),
             "wide": text_of(self.profiles.wide_store.tobytes()),
             "scorecard": [self.scorecard.spends, self.scorecard.seen],
-            "forest": self.forest.snapshot(),
+            "forests": self.forests.snapshot(),
             "zero_ms": self.zero_ms,
             "met": self.met,
             "currencies": dict(self.currencies),
@@ -381,7 +393,7 @@ class Triage:
         fill(self.novelty.total_store, data["novelty_totals"])
         self.groups.restore(data["groups"])
         self.scorecard.spends, self.scorecard.seen = data["scorecard"]
-        self.forest.restore(data["forest"])
+        self.forests.restore(data["forests"])
         self.zero_ms, self.met, self.scored = data["zero_ms"], data["met"], data["scored"]
         self.currencies = dict(data["currencies"])
         self.usual = [bytes_of(text) for text in data["usual"]]
@@ -432,13 +444,21 @@ def _numbers_of(profiles_max: int) -> int:
 def _row(txn_id: str, waiting: Waiting | None) -> list[Any]:
     if waiting is None:
         return [txn_id]
-    return [txn_id, waiting.since_ms, waiting.payer, waiting.payee, waiting.currency, text_of(waiting.vector)]
+    return [
+        txn_id,
+        waiting.since_ms,
+        waiting.payer,
+        waiting.payee,
+        waiting.currency,
+        text_of(waiting.vector),
+        waiting.stood_out,
+    ]
 
 
 def _waiting(row: list[Any]) -> tuple[str, Waiting | None]:
     if len(row) == 1:
         return row[0], None
-    return row[0], Waiting(row[1], row[2], row[3], row[4], bytes_of(row[5]))
+    return row[0], Waiting(row[1], row[2], row[3], row[4], bytes_of(row[5]), row[6])
 
 
 def _squash(odds: float) -> float:
