@@ -238,11 +238,12 @@ class Subgraph:
         self.overdraft_reversed = False
         self._inner: dict[int, int] = {}  # id of a reversal -> the node of what it brings back
         payouts = {id(payout) for payout in origin.payouts}
+        self.paid_out_minor = sum(payout.amount_minor for payout in origin.payouts if payout.seq <= until_seq)
         kept = reach.leading_to(destinations)
         self._onward = {id(transfer) for transfer, onward in kept if onward}
         seen = [transfer for transfer in reach.transfers if transfer.seq in destinations]
         self.taken_in_minor = (
-            sum(transfer.standing_minor for transfer in seen) if len(seen) == len(destinations) else origin.paid_out_minor
+            sum(transfer.standing_minor for transfer in seen) if len(seen) == len(destinations) else self.paid_out_minor
         )
         for transfer, onward in kept:
             if id(transfer) in payouts:
@@ -254,7 +255,7 @@ class Subgraph:
 
     def bounds(self) -> Bounds:
         """Certain and possible for the destinations."""
-        paid_out = self._origin.paid_out_minor
+        paid_out = self.paid_out_minor
         cut = [self._now[account_id] for account_id in self._reach.cut if account_id in self._now]
         for node in cut:
             self.flow.edge(node, self.elsewhere, UNLIMITED)
