@@ -16,10 +16,11 @@ from detectors import snapshot
 from detectors.accounts import OTHER_BANK, Account
 from detectors.alert import AlertBook
 from detectors.alert_record import Alert, LoanRisk, PortfolioShare
+from detectors.bounds import whereabouts
 from detectors.calibration import Calibration
 from detectors.configuration import Configuration
 from detectors.dealings import Dealings
-from detectors.detector import Context, Described, Detector, Payment
+from detectors.detector import AGAIN, Context, Described, Detector, Payment
 from detectors.dispositions import LESSONS, Outcomes, subject_of
 from detectors.events import AccountTransaction, Disposition, Event, Fault, ListEntry, LoanDisbursement, PartyEvent, PartyLink
 from detectors.finding import Finding
@@ -38,7 +39,7 @@ from detectors.places import Places
 from detectors.portfolio import Portfolio
 from detectors.recent import Recent
 from detectors.remittance import Remittance
-from detectors.risk import risk_of
+from detectors.risk import risk_of, state_of
 from detectors.suspects import Episode, Suspects, SuspiciousPayment, finding_of
 from detectors.tracer import DAY_MS, LENDER_ACCOUNT, LOAN_REPAYMENT, Movement, Parcel, Tracer
 from detectors.typologies import TYPOLOGIES
@@ -341,7 +342,9 @@ class Engine:
     def _tell_due(self, code: str, loan: Loan, event_time_ms: int, outputs: Outputs) -> None:
         if loan.rule_set is None:
             return  # a new loan under the id of one that was retired: the reminder was for that one
-        for finding, detector in self.panel.due(code, loan, event_time_ms):
+        again = code.startswith(AGAIN)
+        found = self.panel.again(code.removeprefix(AGAIN), loan) if again else self.panel.due(code, loan, event_time_ms)
+        for finding, detector in found:
             self._hear(finding, detector, outputs)
 
     def _hear(self, finding: Finding, detector: Described, outputs: Outputs) -> None:
@@ -349,6 +352,8 @@ class Engine:
         if not finding.stands and finding.said is None:
             self.counts[f"cleared_{finding.typology}"] += 1
             return
+        for loan in finding.released:
+            self._release(loan, finding, outputs)
         assert self.watermark_ms is not None
         alert = self.alert_book.hear(finding, detector, self.context, self.watermark_ms, len(self.lending.loans))
         if alert is None:
@@ -356,6 +361,11 @@ class Engine:
         self.subject_of_alert[alert.alert_id] = finding.about
         outputs.alerts += (alert,)
         for loan in _loans_of(finding.about):
+            self._restate(loan, outputs)
+
+    def _release(self, loan: Loan, finding: Finding, outputs: Outputs) -> None:
+        """The alert about the group is no longer one of this loan's."""
+        if finding.said is not None and loan.alerts.pop(f"{finding.typology}/{finding.said.alert_id}", None) is not None:
             self._restate(loan, outputs)
 
     # --- order and time ---------------------------------------------------------------------------------------------
@@ -457,10 +467,11 @@ class Engine:
             self._judge(passage, outputs)
 
     def _retire(self, loan: Loan, outputs: Outputs) -> None:
-        """The loan is too old to be followed: its last risk state is said."""
+        """The loan is too old to be followed: its last risk state is said, with where its money was until now."""
+        traced = whereabouts(self.tracer, loan.origin, self.configuration.bounds)
         self.lending.retire(loan)
         self.groups.forget(loan)
-        outputs.risks += (risk_of(loan, self.watermark_ms or 0),)
+        outputs.risks += (risk_of(loan, self.watermark_ms or 0, traced),)
         for said in loan.alerts.values():
             subject = self.subject_of_alert.get(said.alert_id)
             if isinstance(subject, Loan) or (isinstance(subject, Group) and not subject.loans):
@@ -576,11 +587,14 @@ class Engine:
                 self.counts["payments_that_teach_no_more"] += 1
 
     def _restate(self, loan: Loan, outputs: Outputs) -> None:
-        risk = risk_of(loan, self.watermark_ms or 0)
-        self.portfolio.flag(loan, risk.state)
-        if risk.state != loan.risk_state or risk.open_alerts:
-            loan.risk_state = risk.state
-            outputs.risks += (risk,)
+        state, is_open = state_of(loan)
+        self.portfolio.flag(loan, state)
+        if state != loan.risk_state or is_open:
+            loan.risk_state = state
+            outputs.risks += (self._risk_of(loan),)
+
+    def _risk_of(self, loan: Loan) -> LoanRisk:
+        return risk_of(loan, self.watermark_ms or 0, whereabouts(self.tracer, loan.origin, self.configuration.bounds))
 
     def portfolio_shares(self) -> tuple[PortfolioShare, ...]:
         """Loan asset quality as it is now, cell by cell."""
@@ -589,7 +603,7 @@ class Engine:
     def loan_risks(self) -> Iterator[LoanRisk]:
         """The present state of every loan that is followed, in the order of their payouts."""
         for loan in self.lending.loans.values():
-            yield risk_of(loan, self.watermark_ms or 0)
+            yield self._risk_of(loan)
 
     # --- what is seen from outside ----------------------------------------------------------------------------------
 

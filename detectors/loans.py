@@ -53,13 +53,15 @@ class Passage:
 class Published:
     """What subscribers last heard of one alert."""
 
-    __slots__ = ("alert_id", "certain_minor", "destination", "exact", "outcome", "outcome_ms", "possible_minor", "revision",
-                 "said_ms", "score", "severity", "status", "traced_minor")  # fmt: skip
+    __slots__ = ("alert_id", "certain_minor", "destination", "exact", "outcome", "outcome_ms", "possible_minor", "revised_ms",
+                 "revision", "said_ms", "score", "severity", "status", "traced_minor", "waits")  # fmt: skip
 
     def __init__(self, alert_id: str) -> None:
         self.alert_id = alert_id
         self.revision = 0
         self.said_ms = 0  # event time at which it was first said
+        self.revised_ms = 0  # ... and last
+        self.waits = False  # a revision is held back until it may be said
         self.status = "WITHDRAWN"
         self.severity = "LOW"
         self.score = 0.0
@@ -108,6 +110,10 @@ class Loan:
     def currency(self) -> str:
         """The currency that it was paid out in."""
         return self.account.currency
+
+    def has_heard(self, typology: str) -> bool:
+        """Whether something was ever said of it under a typology, alone or as a member of a group."""
+        return typology in self.alerts or any(key.startswith(f"{typology}/") for key in self.alerts)
 
     def share(self, amount_minor: int) -> float:
         """An amount as a share of the loan; a ratio for judging, never money."""

@@ -19,8 +19,8 @@ class Origin:
 
     APART: ClassVar[tuple[str, ...]] = ("beside_dropped_minor",)
     """What saves work and is no state."""
-    __slots__ = ("beside_dropped_minor", "dropped_minor", "expired", "funded_late", "gained_minor", "loan_id", "number", "paid_out_minor", "payouts",
-                 "places_minor", "repaid_minor", "reversed_minor", "start_ms")  # fmt: skip
+    __slots__ = ("beside_dropped_minor", "dropped_minor", "expired", "funded_late", "gained_minor", "loan_id", "number",
+                 "paid_out_minor", "payouts", "places_minor", "repaid_minor", "reversed_minor", "start_ms")  # fmt: skip
 
     def __init__(self, number: int, loan_id: str, start_ms: int) -> None:
         self.number = number  # order of appearance; 0 and below are not loans

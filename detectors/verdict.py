@@ -93,7 +93,7 @@ def weigh(
     unknown = any(not account.balance_known for account in between)
     # asked before the first alert only: payments drummed up afterwards must not withdraw it
     last_ms = hits[-1].transfer.event_time_ms
-    trades = code not in loan.alerts and any(has_business(context, loan, account, last_ms) for account in between)
+    trades = not loan.has_heard(code) and any(has_business(context, loan, account, last_ms) for account in between)
     own = all(context.side(loan, account, last_ms) == BORROWER for account in between)
     all_quick = len(quick) == len(hits)
     likeness = chain is not None and chain >= CHAIN_RATIO_MIN
@@ -136,7 +136,7 @@ def _not_needed(
 
     Most purchases are such; a flow costs a hundred times more than seeing so.
     """
-    if code in loan.alerts:
+    if loan.has_heard(code):
         return None
     if loan.share(traced_minor) < share_min:
         return Bounds(0, traced_minor, False, ("not computed: below the rule's share",))

@@ -10,7 +10,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -51,6 +51,8 @@ class NotWorking(Exception):
 WORLD_FAILED = 1
 EXPECTED = (NotWorking, PausedTooLong, Trimmed, NotAPage, StateError)
 """What the world may do; the message says what to do. Anything else is told with its traceback."""
+
+Task = Callable[[], Coroutine[Any, Any, None]]
 
 logger = logging.getLogger("fundtrail")
 
@@ -119,7 +121,7 @@ class Worker:
         stage: IntakeStage | DetectStage,
         topics: tuple[str, ...],
         take: Callable[[TP, list[Any]], Awaitable[None]],
-        tasks: list[Callable[[], Awaitable[None]]],
+        tasks: list[Task],
     ) -> BatchApp:
         prefix = self.settings.live.kafka.prefix
         member = f"{self.worker_id}-{group}"
@@ -127,8 +129,8 @@ class Worker:
         names = [topic_name(prefix, topic) for topic in topics]
         for name in names:
             self._agent(app, name, take)
-        for task in (*tasks, self.guard.beat, self._watch, spare_survivors_for_ever):
-            app.task(self._guarded(task))
+        for task in (*tasks, self._watch, spare_survivors_for_ever):
+            app.task(self.guarded(task))
         app.on_before_shutdown.connect(self._shutdown, weak=False)  # type: ignore[arg-type]
         return app
 
@@ -164,7 +166,9 @@ class Worker:
 
         app.agent(app.batch_topic(name), name=f"{app.conf.id}.{name}", concurrency=1)(work)
 
-    def _guarded(self, task: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    def guarded(self, task: Task) -> Task:
+        """The task, which ends the process when it fails."""
+
         async def run() -> None:
             try:
                 await task()
@@ -195,7 +199,8 @@ class _FaustWorker(faust.Worker):
         self.spinner = None
 
     async def on_first_start(self) -> None:
-        """Connect the log before anything flows."""
+        """Before anything flows: the log is connected, and the guard beats. The apps' tasks begin in their own time."""
+        self.add_future(self.ours.guarded(self.ours.guard.beat)())
         await self.ours.log.start()
         await super().on_first_start()
 

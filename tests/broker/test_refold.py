@@ -60,12 +60,12 @@ def test_a_refold_gives_the_bytes_of_the_folders_replay(broker: Reached, prefix:
     )
     assert (code, complaints) == (DONE, "")
     assert "0 repeated, 0 ahead" in said
-    for name in ("alerts.jsonl", "loan-risk.jsonl", "configuration.json"):
+    for name in ("alerts.jsonl", "loan-risk.jsonl", "portfolio.jsonl", "configuration.json"):
         assert (tmp_path / "kafka" / name).read_bytes() == (tmp_path / "files" / name).read_bytes(), name
     assert lines(tmp_path / "kafka" / "alerts.jsonl"), "the sample has alerts"
     ours, theirs = (json.loads((tmp_path / name / "summary.json").read_bytes()) for name in ("kafka", "files"))
     assert ours["records"] == {**theirs["records"], "repeated": 0, "ahead": 0}
-    for key in ("alerts_sha256", "event_time_first", "event_time_last", "counters", "late", "withdrawn", "loans"):
+    for key in ("alerts_sha256", "event_time_first", "event_time_last", "counters", "late", "portfolio", "withdrawn", "loans"):
         assert ours[key] == theirs[key], key
     (reject,) = (json.loads(line) for line in lines(tmp_path / "kafka" / "rejects.jsonl"))
     assert (reject["stage"], reject["topic"]) == ("detect", "account-transactions")
