@@ -76,6 +76,7 @@ class Contribution(Struct, frozen=True, kw_only=True, omit_defaults=True):
     weight: float
     added: float
     usual: float | None = None  # what the value mostly is; absent: not known
+    peers: str | None = None  # the peer group in which ``usual`` is usual; absent: among recent payments
 
 
 class Subject(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -44,10 +44,10 @@ from detectors.suspects import Episode, Suspects, SuspiciousPayment, finding_of
 from detectors.tracer import DAY_MS, LENDER_ACCOUNT, LOAN_REPAYMENT, Movement, Parcel, Tracer
 from detectors.typologies import TYPOLOGIES
 
-ENGINE_VERSION = "2"
+ENGINE_VERSION = "3"
 """Changes whenever the same events may lead to other outputs; a checkpoint of another version is not folded on."""
 
-SNAPSHOT_VERSION = 3
+SNAPSHOT_VERSION = 4
 SWEEP_MS = 60_000
 """How often, in event time, the fold looks for what is due or old."""
 
@@ -153,6 +153,9 @@ class Engine:
             if event.event_type == "DISBURSED":
                 self.suspects.budget.lend()
             loan = self._disburse(event, event_time_ms)
+            if self.scoring and event.event_type != "REVERSED":
+                product = event.product_class if event.product_class != "OTHER" else None
+                self.triage.describe(event.disburse_account, event.borrower_industry, product, event_time_ms)
             if loan is not None:
                 self._judge_pending(loan, outputs)
                 self._tell_loan(loan, outputs)
@@ -203,6 +206,8 @@ class Engine:
         if self.panel.notes_dealings:
             self.dealings.note(transfer, payer, payee, txn)
         if self.scoring:
+            if txn.counterparty_industry is not None and not other.is_sink:
+                self.triage.describe(other.account_id, txn.counterparty_industry, None, event_time_ms)
             score = self.triage.see(transfer, payer, payee)
             if score is not None:
                 score = self.calibration.see(score)
@@ -616,6 +621,7 @@ class Engine:
         )  # fmt: skip
         total = sum((part.counts for part in parts), self.counts)
         total.update({name: count for name, count in self.dealings.forgotten().items() if count})
+        total["peer_groups_forgotten"] = self.triage.groups.forgotten
         total["ids_forgotten"] = self.seen.forgotten
         total["drifts"] = self.calibration.drift.begun
         total["episodes_forgotten"] = self.suspects.forgotten
