@@ -16,7 +16,7 @@ from detectors import snapshot
 from detectors.accounts import OTHER_BANK, Account
 from detectors.alert import AlertBook
 from detectors.alert_record import Alert, LoanRisk, PortfolioShare
-from detectors.bounds import whereabouts
+from detectors.bounds import Bounds, whereabouts
 from detectors.calibration import Calibration
 from detectors.configuration import Configuration
 from detectors.dealings import Dealings
@@ -30,7 +30,7 @@ from detectors.instants import rfc3339
 from detectors.learners.score import LoanScore, PaymentScore
 from detectors.learners.triage import Triage
 from detectors.legs import Key, Legs
-from detectors.lending import ANNOUNCE, RETIRE, Lending
+from detectors.lending import ANNOUNCE, FORGET, RETIRE, Lending
 from detectors.loans import LOAN_ITSELF, Loan, Passage, Published
 from detectors.lots import Origin, Transfer
 from detectors.panel import Panel
@@ -214,6 +214,8 @@ class Engine:
                 outputs.scores = (score,)
         self.places.note_traffic(transfer, payer, payee, event_time_ms)
         repays = self._repaid_by(txn) if use == LOAN_REPAYMENT else None
+        if use == LOAN_REPAYMENT and is_debit:
+            self.lending.repay(txn.related_loan_id, txn.amount_minor)
         movement = self.tracer.pay(transfer, payer, payee, repays)
         if other_id is not None:
             self.legs.wait(key, txn.direction, event_time_ms, txn.end_to_end_id, transfer, other)  # type: ignore[arg-type]
@@ -325,7 +327,7 @@ class Engine:
     def _tell_payment(self, payment: Payment, outputs: Outputs) -> None:
         """A payment of interest, with the loan it names and those that wait for it, as far as their rules are known."""
         names = dict.fromkeys((payment.record.related_loan_id, *(self.dealings.watched.get(payment.payer.account_id) or ())))
-        known = (self.lending.loans.get(name) for name in names if name is not None)
+        known = (self.lending.known(name) for name in names if name is not None)
         loans = [loan for loan in known if loan is not None and loan.rule_set is not None]
         for finding, detector in self.panel.pay(payment, loans):
             self._hear(finding, detector, outputs)
@@ -340,7 +342,7 @@ class Engine:
 
     def _hear_party(self, event: PartyEvent, outputs: Outputs) -> None:
         self.parties.hear(event)
-        loans = [loan for loan in self.lending.loans_of(event.party_id) if loan.rule_set is not None]
+        loans = [loan for loan in self.lending.owed_by(event.party_id) if loan.rule_set is not None]
         for finding, detector in self.panel.hear(event, loans):
             self._hear(finding, detector, outputs)
 
@@ -411,7 +413,7 @@ class Engine:
             known = _published(subject) if subject is not None else ()
             return next((said.said_ms for said in known if said.alert_id == event.alert_id), None)
         if event.loan_id is not None:
-            loan = self.lending.loans.get(event.loan_id)
+            loan = self.lending.known(event.loan_id)
             return loan.paid_ms if loan is not None else None
         assert event.txn_id is not None, "a sound outcome names something"
         since_ms = self.triage.since_ms(event.txn_id)
@@ -439,7 +441,9 @@ class Engine:
         outputs.portfolio += self.portfolio.news(event_time_ms)
         for what, loan in self.lending.due(event_time_ms):
             if what == RETIRE:
-                self._retire(loan, outputs)
+                self._retire(loan, event_time_ms, outputs)
+            elif what == FORGET:
+                self._forget(loan)
             elif what == ANNOUNCE:
                 self._judge_pending(loan, outputs)
                 self._tell_loan(loan, outputs)
@@ -471,12 +475,24 @@ class Engine:
         for passage in pending:
             self._judge(passage, outputs)
 
-    def _retire(self, loan: Loan, outputs: Outputs) -> None:
-        """The loan is too old to be followed: its last risk state is said, with where its money was until now."""
+    def _retire(self, loan: Loan, now_ms: int, outputs: Outputs) -> None:
+        """The loan's money is too old to be followed: its state is said, with where the money was until now."""
         traced = whereabouts(self.tracer, loan.origin, self.configuration.bounds)
-        self.lending.retire(loan)
+        loan.last_traced = {
+            place: [minor, bounds.certain_minor, bounds.possible_minor, int(bounds.exact)]
+            for place, (minor, bounds) in traced.items()
+        }
+        self.lending.retire(loan, now_ms)
         self.groups.forget(loan)
-        outputs.risks += (risk_of(loan, self.watermark_ms or 0, traced),)
+        outputs.risks += (self._risk_of(loan),)
+        if not loan.kept_until_ms:
+            self._forget(loan)
+        while (gone := self.lending.too_many()) is not None:
+            self._forget(gone)
+
+    def _forget(self, loan: Loan) -> None:
+        """Nothing more is kept of the loan: its alerts can be spoken of no more."""
+        self.lending.forget(loan)
         for said in loan.alerts.values():
             subject = self.subject_of_alert.get(said.alert_id)
             if isinstance(subject, Loan) or (isinstance(subject, Group) and not subject.loans):
@@ -515,6 +531,8 @@ class Engine:
         payee = self.tracer.account(original.payee, original.currency, OTHER_BANK)
         reversal = self._reversal_of(original, txn, amount_minor, event_time_ms)
         self.tracer.undo(original, reversal, payer, payee)
+        if original.use == LOAN_REPAYMENT:
+            self.lending.repay(txn.related_loan_id, -amount_minor)
         self.counts["reversals"] += 1
         self._reconsider(original, outputs)
 
@@ -573,7 +591,9 @@ class Engine:
                 self._restate(loan, outputs)
             self._teach(_payments_of(about, subject), event.outcome, event_time_ms)
         elif field == "loan_id":
-            loan = self.lending.loans[subject]
+            known = self.lending.known(subject)
+            assert known is not None, f"an outcome of loan {subject}, which is not known, is believed"
+            loan = known
             loan.outcomes[LOAN_ITSELF] = event.outcome
             for said in loan.alerts.values():  # what is said of it later is not settled by this
                 if self.outcomes.of("alert_id", said.alert_id) is None:
@@ -599,7 +619,10 @@ class Engine:
             outputs.risks += (self._risk_of(loan),)
 
     def _risk_of(self, loan: Loan) -> LoanRisk:
-        return risk_of(loan, self.watermark_ms or 0, whereabouts(self.tracer, loan.origin, self.configuration.bounds))
+        traced = whereabouts(self.tracer, loan.origin, self.configuration.bounds)
+        for place, (minor, certain, possible, exact) in loan.last_traced.items():
+            traced[place] = minor, Bounds(certain, possible, bool(exact), ())
+        return risk_of(loan, self.watermark_ms or 0, traced)
 
     def portfolio_shares(self) -> tuple[PortfolioShare, ...]:
         """Loan asset quality as it is now, cell by cell."""
@@ -628,6 +651,7 @@ class Engine:
         total["outcomes_forgotten"] = self.outcomes.held.forgotten
         total["reversible_forgotten"] = self.reversible.forgotten
         total["loans_followed"] = len(self.lending.loans)
+        total["loans_kept"] = len(self.lending.kept)
         total["accounts"] = self.tracer.number_of_accounts()
         return dict(sorted(total.items()))
 

@@ -78,9 +78,9 @@ class Loan:
     """One loan. ``info`` is None as long as only its deposit credit has been seen."""
 
     __slots__ = ("account", "alerts", "amount_minor", "borrower_id", "cells", "counted_minor", "entrusted_accounts", "flagged",
-                 "hits", "info", "loan_id",
-                 "marks", "origin", "outcomes", "paid_ms", "pending", "related", "risk_state", "rule_set", "rule_why", "stood",
-                 "suspicion")  # fmt: skip
+                 "hits", "info", "kept_until_ms", "last_traced", "loan_id",
+                 "marks", "origin", "outcomes", "paid_ms", "pending", "principal_repaid_minor", "related", "risk_state",
+                 "rule_set", "rule_why", "stood", "suspicion")  # fmt: skip
 
     def __init__(self, loan_id: str, origin: Origin, account: Account, paid_ms: int) -> None:
         self.loan_id = loan_id
@@ -104,7 +104,22 @@ class Loan:
         self.related: dict[str, list[Transfer]] = {}  # typology -> payments it counts that carried no money of the loan
         self.marks: dict[str, list[int]] = {}  # typology -> figures it keeps between two looks
         self.suspicion = 0.0  # the highest score of a payment that carried its money, over hops
+        self.principal_repaid_minor = 0  # by records that name it, whosever money it was
+        self.kept_until_ms = 0  # above 0: its money is followed no more, and it is kept until then for the sake of its record
+        self.last_traced: dict[str, list[int]] = {}  # then: place -> [attributed, certain, possible, exact] when it last was
         self.stood: dict[str, tuple[int, ...]] = {}  # typology -> the passages (by ``seq``) on which it last stood
+
+    def lighten(self, kept_until_ms: int) -> None:
+        """Its money is followed no more: what was remembered of its way is let go, its record stays."""
+        self.kept_until_ms = kept_until_ms
+        self.hits, self.related, self.stood, self.pending = {}, {}, {}, []
+        self.origin.payouts = []
+
+    @property
+    def owed_minor(self) -> int:
+        """What was paid out less repayments of principal and payouts that were taken back, as far as records show them."""
+        repaid_minor = max(self.principal_repaid_minor, self.origin.repaid_minor)
+        return max(0, self.origin.paid_out_minor - repaid_minor - self.origin.reversed_minor)
 
     @property
     def currency(self) -> str:

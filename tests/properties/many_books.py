@@ -42,19 +42,20 @@ def _without_bridges(parameters: msgspec.Struct) -> msgspec.Struct:
 class Bank:
     """So many books, each with its fold. Every record goes to the journals of the books that :func:`route` names.
 
-    With ``late`` a remittance waits for up to so many source records, by seeded chance, in order for each pair of books.
+    Without ``ticks`` nobody tells the books the time, as in a live stream of history. With ``late`` a remittance waits for up
+    to so many source records, by seeded chance, in order for each pair of books.
     """
 
     def __init__(
         self, configuration: Configuration, number: int, pattern: str = "", *, late: int = 0, chance: Random | None = None,
-        repeats: bool = False,
+        repeats: bool = False, ticks: bool = True,
     ) -> None:  # fmt: skip
         self.books = Books(number, 0, pattern)
         self.folds = [BookFold(i, configuration, "test", books=Books(number, i, pattern)) for i in range(number)]
         self.offsets: dict[str, int] = {}
         self.post: deque[tuple[int, Page]] = deque()
         self.held: list[tuple[int, int, int, Page]] = []  # (due, sender, to, page)
-        self.late, self.chance, self.repeats = late, chance or Random(0), repeats
+        self.late, self.chance, self.repeats, self.ticks = late, chance or Random(0), repeats, ticks
         self.alerts: list[bytes] = []
         self.risks: list[bytes] = []
         self.portfolio: dict[bytes, bytes] = {}  # as the compacted topic would hold it
@@ -123,7 +124,7 @@ class Bank:
     def _tick(self) -> None:
         """Once a minute of event time all books are told how far it has come, as intake does."""
         now_ms = max(fold.engine.watermark_ms or 0 for fold in self.folds)
-        if now_ms // MINUTE_MS > self.minute:
+        if self.ticks and now_ms // MINUTE_MS > self.minute:
             self.minute = now_ms // MINUTE_MS
             self._tell_time(now_ms)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -301,13 +301,19 @@ def test_the_bounds_are_reached_when_sinks_send_money_back(case: tuple[Stream, f
     check_tight(*case)
 
 
-def test_seeded_tiny_streams_leave_room_between_the_bounds() -> None:
-    mix, told = Mix(amount_max=3, accounts=ACCOUNTS[:3]), 0
-    for seed in range(600):
+def seeded_tiny_streams(seeds: int) -> Iterator[tuple[Stream, random.Random]]:
+    """Streams of which all allocations can be tried, each with its chance."""
+    mix = Mix(amount_max=3, accounts=ACCOUNTS[:3])
+    for seed in range(seeds):
         rng = random.Random(seed)
         stream = random_stream(rng, 7, mix)._replace(opening={name: rng.randrange(4) for name in mix.accounts})
-        stream = _affordable(stream)
-        told += check_tight(stream, [i for i in payments(stream) if rng.random() < 0.5])
+        yield _affordable(stream), rng
+
+
+def test_seeded_tiny_streams_leave_room_between_the_bounds() -> None:
+    told = sum(
+        check_tight(stream, [i for i in payments(stream) if rng.random() < 0.5]) for stream, rng in seeded_tiny_streams(600)
+    )
     assert told > 60
 
 
@@ -375,11 +381,8 @@ def test_seeded_streams_have_states_worth_bounding() -> None:
 
 
 def test_the_bounds_of_a_state_are_reached_by_some_allocation() -> None:
-    mix, told = Mix(amount_max=3, accounts=ACCOUNTS[:3]), 0
-    for seed in range(400):
-        rng = random.Random(seed)
-        stream = random_stream(rng, 7, mix)._replace(opening={name: rng.randrange(4) for name in mix.accounts})
-        stream = _affordable(stream)
+    told = 0
+    for stream, _ in seeded_tiny_streams(400):
         play = Play(stream)
         for loan in play.origins:
             for place, (minor, bounds) in play.whereabouts(loan).items():
