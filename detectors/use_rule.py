@@ -42,6 +42,7 @@ class UseRule(ABC, Generic[P]):
     checks: ClassVar[tuple[str, ...]] = ()
     measures: ClassVar[tuple[str, ...]] = ()
     certain_part: ClassVar[float] = 1.0  # of the rule's share that has to be certain; patterns may ask for less
+    tells_unproven: ClassVar[bool] = False  # whether ``judge`` may let stand what the verdict does not
     destination_en: ClassVar[str]
     destination_zh: ClassVar[str]
 
@@ -172,7 +173,8 @@ class UseRule(ABC, Generic[P]):
         )  # fmt: skip
 
     def _judge_together(self, loan: Loan, hits: list[Passage], any_standing: bool, context: Context) -> Finding:
-        weighed = weigh(context, loan, hits, self.share_min(loan, hits, context), self.code, self.certain_part)
+        share_min = self.share_min(loan, hits, context)
+        weighed = weigh(context, loan, hits, share_min, self.code, self.certain_part, self.tells_unproven)
         look_alikes = weighed.look_alikes + self.look_alikes(loan, hits, weighed, context)
         cleared = any(item.result == "NOT_EXCLUDED" and item.name not in _WEIGHED for item in look_alikes)
         english, chinese = self.destination(hits)

@@ -74,7 +74,8 @@ def traced_by(hits: Sequence[Passage]) -> tuple[int, int]:
 
 
 def weigh(
-    context: Context, loan: Loan, hits: Sequence[Passage], share_min: float, code: str, certain_part: float = 1.0
+    context: Context, loan: Loan, hits: Sequence[Passage], share_min: float, code: str, certain_part: float = 1.0,
+    tells_unproven: bool = False,
 ) -> Weighed:  # fmt: skip
     """Weigh the passages that a rule counts.
 
@@ -82,6 +83,7 @@ def weigh(
         hits: standing passages, in time order, at least one.
         share_min: the share of the loan from which the rule is broken.
         certain_part: how much of that share has to be certain; less than 1 for patterns only.
+        tells_unproven: whether the finding may be told although this verdict does not alert, so that its figures matter.
     """
     traced, fifo = traced_by(hits)
     share = loan.share(traced)
@@ -100,7 +102,8 @@ def weigh(
     way_speaks = likeness and not habit and not trades and loan.share(traced_by(quick)[0]) >= share_min
     by_both = min(share, loan.share(fifo)) >= max(share_min, BOTH_SHARE_MIN) and hours <= BOTH_HOURS_MAX
     both_agree = by_both and not habit and (own or (all_quick and not trades and not unknown))
-    bounds = None if way_speaks or both_agree else _not_needed(context, loan, hits, code, traced, share_min, certain_part)
+    speaks = way_speaks or both_agree or tells_unproven
+    bounds = _not_needed(context, loan, hits, code, traced, share_min, 0.0 if speaks else certain_part)
     if bounds is None:
         bounds = context.bounds(loan, hits)
     # what limits cut from the subgraph widens the bounds; the ledgers' own figures stay inside them by construction
