@@ -18,6 +18,7 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_right
 from collections.abc import Collection
+from operator import attrgetter
 
 import msgspec
 from msgspec import Struct
@@ -142,8 +143,12 @@ class Reach:
             if len(self.transfers) >= limits.transfers_max:
                 self._cut_the_rest()
                 break
-            _, _, transfer, history, i = heapq.heappop(self._queue)
-            self._push(history, i + 1)
+            _, _, transfer, history, i = self._queue[0]
+            if i + 1 < len(history) and history[i + 1].seq <= until_seq:  # the next of its account takes its place
+                self._pushes += 1
+                heapq.heapreplace(self._queue, (history[i + 1].seq, self._pushes, history[i + 1], history, i + 1))
+            else:
+                heapq.heappop(self._queue)
             if id(transfer) not in self._seen:
                 self._seen.add(id(transfer))
                 self._follow(transfer)
@@ -193,7 +198,8 @@ class Reach:
         if payee.history is None or payee.history_from_seq > transfer.seq or hop > self._limits.hops_max:
             self.cut[payee.account_id] = None
             return
-        self._push(payee.history, bisect_right(payee.history, transfer.seq, key=_seq))
+        if payee.history and payee.history[-1].seq > transfer.seq:
+            self._push(payee.history, bisect_right(payee.history, transfer.seq, key=_SEQ))
 
     def is_sink(self, account_id: str, currency: str) -> bool:
         """Whether money ends there: no debit of it is an edge."""
@@ -236,8 +242,7 @@ class Reach:
         return kept
 
 
-def _seq(transfer: Transfer) -> int:
-    return transfer.seq
+_SEQ = attrgetter("seq")
 
 
 class Subgraph:

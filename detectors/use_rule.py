@@ -82,6 +82,8 @@ class UseRule(ABC, Generic[P]):
 
     def bridged(self, passage: Passage, context: Context) -> tuple[Finding, ...]:
         """Count a passage to somebody who funded, before the payout, what the loan must not pay for."""
+        if self._bridge_key not in passage.loan.hits and not self._may_bridge(passage, context):
+            return ()
         if not self._bridges(passage, context):  # what was found before may have been taken back since
             known = any(hit.payee is passage.payee for hit in passage.loan.hits.get(self._bridge_key, ()))
             return self._judge_all(passage.loan, context) if known else ()
@@ -115,6 +117,14 @@ class UseRule(ABC, Generic[P]):
     def _bridge_key(self) -> str:
         """Where passages to funders are kept, beside those that the rule counts."""
         return f"{self.code}~bridge"
+
+    def _may_bridge(self, passage: Passage, context: Context) -> bool:
+        """Whether the payee had funded anything of the kind before the payout: mostly not, and then nothing else is asked."""
+        paid_ms, uses = passage.loan.paid_ms, self.bridged_uses
+        for bought in context.dealings.funded.get(passage.payee.account_id) or ():
+            if bought.transfer.event_time_ms < paid_ms and bought.transfer.use in uses:
+                return True
+        return False
 
     def _bridges(self, passage: Passage, context: Context) -> list[Purchase]:
         days_max = getattr(self.parameters(passage.loan, context), "bridge_days", 0)
