@@ -485,17 +485,20 @@ class Engine:
         self.lending.retire(loan, now_ms)
         self.groups.forget(loan)
         outputs.risks += (self._risk_of(loan),)
-        if not loan.kept_until_ms:
-            self._forget(loan)
+        self._forget_subjects(loan, itself=not loan.kept_until_ms)
         while (gone := self.lending.too_many()) is not None:
             self._forget(gone)
 
     def _forget(self, loan: Loan) -> None:
         """Nothing more is kept of the loan: its alerts can be spoken of no more."""
         self.lending.forget(loan)
+        self._forget_subjects(loan, itself=True)
+
+    def _forget_subjects(self, loan: Loan, *, itself: bool) -> None:
+        """Outcomes can no longer speak of alerts about groups that have ended, nor (``itself``) about the loan."""
         for said in loan.alerts.values():
             subject = self.subject_of_alert.get(said.alert_id)
-            if isinstance(subject, Loan) or (isinstance(subject, Group) and not subject.loans):
+            if (isinstance(subject, Group) and not subject.loans) or (itself and subject is loan):
                 del self.subject_of_alert[said.alert_id]
 
     # --- corrections ------------------------------------------------------------------------------------------------

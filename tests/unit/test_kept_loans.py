@@ -80,6 +80,14 @@ def test_an_outcome_of_an_old_loan_s_alert_is_heard(tmp_path: Path) -> None:
     assert engine.apply(msgspec.convert(whole, Disposition)).risks[0].state == "CONFIRMED"
 
 
+def test_an_alert_about_a_group_ends_with_the_following_of_its_members(tmp_path: Path) -> None:
+    circle = "10:00 firm -> a 90,000.00\n11:00 a -> b 90,000.00\n12:00 b -> c 90,000.00\n13:00 c -> a 90,000.00\n"
+    engine, said = alerts(tmp_path, "loan L1 to firm 100,000.00\n" + circle + "day 92 10:00 tick\n", "T18")
+    assert list(engine.lending.kept) == ["L1"]
+    assert said[0].alert_id not in engine.subject_of_alert
+    assert all(subject is engine.lending.kept["L1"] for subject in engine.subject_of_alert.values())
+
+
 def test_a_new_loan_under_an_old_one_s_id_takes_its_place(tmp_path: Path) -> None:
     again = "day 120 09:00 loan L1 to firm 50,000.00\n"
     engine, said = alerts(tmp_path, ONE + again + NOTICE)
