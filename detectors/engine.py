@@ -211,7 +211,6 @@ class Engine:
             score = self.triage.see(transfer, payer, payee)
             if score is not None:
                 score = self.calibration.see(score)
-                self.triage.rank(score)
                 outputs.scores = (score,)
         self.places.note_traffic(transfer, payer, payee, event_time_ms)
         repays = self._repaid_by(txn) if use == LOAN_REPAYMENT else None

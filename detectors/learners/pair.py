@@ -1,6 +1,6 @@
 """Two forests on one scorecard: one that learns from what stood out and was looked at, one from every outcome.
 
-Outcomes of payments that ranked high come because somebody reviewed them; others come from random audits, complaints, or much
+Outcomes of payments that scored high come because somebody reviewed them; others come from random audits, complaints, or much
 later. Learned together, whichever are many drown the few, and the model is blind where its own alerts decided what was
 looked at. So the *reviewed* forest takes in what stood out, every misuse, and of the rest only about as many as stood out; the
 *whole* one takes in all. Their log-odds are added with weights that follow how well each foretold the latest outcomes
@@ -26,6 +26,8 @@ LOSS_MAX = 5.0
 """Of one outcome."""
 BAD_WEIGHS = 4.0
 """A misuse that was not foretold, against a false alarm."""
+EVERY = 8
+"""Of innocent payments that did not stand out one in so many is foretold, and counts for all: they are most, and say least."""
 FEW = 20
 """As if so many outcomes of each sort had come before the first."""
 APART = 1_000
@@ -75,12 +77,15 @@ class Pair:
 
         Args:
             start: the log-odds that the trees add to.
-            stood_out: whether the payment ranked so high that it will have been looked at.
+            stood_out: whether the payment scored so high that it will have been looked at.
         """
         self.told[stood_out] += 1
-        for n, forest in enumerate((self.reviewed, self.whole)):
-            loss = _loss(start + forest.trees.ask(vector), is_bad)
-            self.loss[n] += FORGETS * (loss - self.loss[n])
+        telling = is_bad or stood_out
+        if telling or self.told[0] % EVERY == 0:
+            step = FORGETS if telling else EVERY * FORGETS
+            for n, forest in enumerate((self.reviewed, self.whole)):
+                loss = _loss(start + forest.trees.ask(vector), is_bad)
+                self.loss[n] += step * (loss - self.loss[n])
         grown = 0
         if is_bad or stood_out or self._takes():
             grown += self.reviewed.learn(vector, is_bad, start)

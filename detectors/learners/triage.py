@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from math import exp
 from typing import Any
 
-import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
@@ -38,6 +37,8 @@ Matrix = NDArray[Any]
 USUAL_MAX = 127
 """Payments from which is told what is usual."""
 USUAL_EVERY = 16
+BAR_STEP = 0.2
+"""By how much the bar moves in log-odds: up by nearly this when a score is above it."""
 CURRENCIES_MAX = 255
 """Currencies told apart; others count as one."""
 _KINDS = {PURCHASE: 1, CASH: 2}
@@ -56,7 +57,7 @@ class LearningLimits(Struct, frozen=True, forbid_unknown_fields=True):
     shrink: float = 0.15  # of what a tree says
     bad_max: int = 4_000  # outcomes of misuse that the trees of a forest are grown from
     good_max: int = 8_000  # other outcomes
-    reviewed_percentile_min: float = 99.0  # a payment that ranks so high counts as looked at
+    reviewed_share: float = 0.01  # of payments, by score: those above the bar count as looked at
     peer_groups_max: int = 500  # peer groups with histograms; the one longest without a payment is forgotten
     peer_members_min: int = 30  # accounts that make a group's usual worth comparing with; with fewer its parent is asked
     peer_payments_min: int = 300  # payments that do
@@ -71,7 +72,7 @@ class Waiting(Struct, frozen=True, gc=False):
     payee: int
     currency: int
     vector: bytes
-    stood_out: bool = False  # it ranked so high that it will have been looked at
+    stood_out: bool = False  # it scored so high that it will have been looked at
 
 
 Halves = Recent[Waiting | None]
@@ -103,6 +104,7 @@ class Triage:
         self.usual: list[bytes] = []  # some of the vectors, the last ones
         self.counts: Counter[str] = Counter()
         self.scored = 0
+        self.bar = 0.0  # log-odds that about ``reviewed_share`` of payments exceed
 
     # --- the main path ----------------------------------------------------------------------------------------------
 
@@ -141,7 +143,9 @@ class Triage:
         touched, size = self.touched, self.limits.profiles_max
         touched[u if u < size else u % size] = 1
         touched[v if v < size else v % size] = 1
-        self._await(transfer.txn_id, Waiting(at_ms, u, v, currency, vector))
+        share, stood_out = self.limits.reviewed_share, odds > self.bar
+        self.bar += BAR_STEP * (1.0 - share) if stood_out else -BAR_STEP * share
+        self._await(transfer.txn_id, Waiting(at_ms, u, v, currency, vector, stood_out))
         return PaymentScore(transfer.txn_id, at_ms, transfer.payer, transfer.payee, amount, _squash(odds), vector,
                             peers=self.groups.names[group])  # fmt: skip
 
@@ -238,15 +242,6 @@ class Triage:
             self.usual.append(waiting.vector)
             del self.usual[:-USUAL_MAX]
         self.scored += 1
-
-    def rank(self, score: PaymentScore) -> None:
-        """A payment just scored has its rank: one that stands out will be looked at, and its outcome is of a reviewed one."""
-        if score.percentile < self.limits.reviewed_percentile_min:
-            return
-        waiting = self.waiting.get(score.txn_id)
-        if waiting is not None and waiting.vector is score.vector:  # not another payment of the same id
-            half = self.waiting.new if score.txn_id in self.waiting.new else self.waiting.old
-            half[score.txn_id] = msgspec.structs.replace(waiting, stood_out=True)
 
     # --- learning ---------------------------------------------------------------------------------------------------
 
@@ -384,6 +379,7 @@ class Triage:
             "usual": [text_of(vector) for vector in self.usual],
             "counts": dict(self.counts),
             "scored": self.scored,
+            "bar": self.bar,
         }
 
     def take_small_parts(self, data: Mapping[str, Any]) -> None:
@@ -395,6 +391,7 @@ class Triage:
         self.scorecard.spends, self.scorecard.seen = data["scorecard"]
         self.forests.restore(data["forests"])
         self.zero_ms, self.met, self.scored = data["zero_ms"], data["met"], data["scored"]
+        self.bar = data["bar"]
         self.currencies = dict(data["currencies"])
         self.usual = [bytes_of(text) for text in data["usual"]]
         self.counts = Counter(data["counts"])
