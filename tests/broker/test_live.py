@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from streams.files.replay import replay
 from streams.settings import load_settings
 from streams.simulate.world import simulate
 from tests.broker.kafka import Broker
-from tests.broker.live_run import ALERTS, LOAN_RISK, PORTFOLIO, SESSION_MS, LiveRun, records_of, wait_until
+from tests.broker.live_run import ALERTS, LOAN_RISK, PORTFOLIO, SESSION_MS, LiveRun, Worker, records_of, wait_until
 from tests.broker.shared import Reached
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
@@ -214,3 +215,33 @@ def test_a_lost_state_comes_back_from_what_was_published_and_a_damaged_snapshot_
     assert newest.name in said and "the snapshot before it is taken" in said
     assert "begins from the published snapshot" in said
     live.assert_alerts(bank.alerts)
+
+
+IMPATIENT = "import streams.live.worker as worker; worker.BROKER_AWAY_S_MAX = 25.0"
+
+
+def test_a_broker_that_stays_away_is_told_in_a_few_lines_and_ends_an_idle_worker(own_broker: Broker, tmp_path: Path) -> None:
+    """Nothing is on its way, so no append fails: only the group's silence tells."""
+    live = LiveRun(own_broker.bootstrap, "away.", tmp_path / "live")
+    live.close()
+    worker = live.start(before=IMPATIENT)
+    try:
+        wait_until(lambda: '"ok": true' in _health(worker), "a ready worker")
+        own_broker.kill()
+        wait_until(lambda: "no broker has answered for" in _health(worker), "a reason for not being ready")
+        assert worker.ends() == 1
+    finally:
+        worker.kill()
+    said = worker.said()
+    assert f"no broker at {own_broker.bootstrap} answers: it is waited for" in said
+    assert "Nothing is lost: start it again" in said.splitlines()[-1]
+    assert len(said.splitlines()) < 60, said
+
+
+def _health(worker: Worker) -> str:
+    try:
+        return worker.get("/health/ready")
+    except urllib.error.HTTPError as refused:
+        return str(refused.read().decode())
+    except OSError as error:
+        return str(error)
