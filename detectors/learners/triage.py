@@ -42,6 +42,8 @@ BAR_STEP = 0.2
 CURRENCIES_MAX = 255
 """Currencies told apart; others count as one."""
 _KINDS = {PURCHASE: 1, CASH: 2}
+_OF_ALL = (0,)
+"""The way of an account of which nothing is stated."""
 _NOVELTY = NAMES.index("payee_novelty")
 
 
@@ -130,7 +132,7 @@ class Triage:
         profiles, amount = self.profiles, transfer.amount_minor
         balance = payer.balance_minor if payer.balance_known else -1
         profiles.features(u, v, amount, days, _KINDS.get(transfer.use, 0), currency, balance)
-        way = self._way(v, payee)
+        way = self._way(v, payee) if len(self.groups.keys) > 1 or payee.kind is not None else _OF_ALL
         group = self._peers_on(way) if len(way) > 1 else 0
         out, novelty = profiles.out, self.novelty
         out[_NOVELTY] = novelty.ask(group, out)
