@@ -10,7 +10,8 @@ from detectors.alert_record import LookAlike
 from detectors.detector import Context
 from detectors.loans import Loan, Passage
 from detectors.parties import BORROWER
-from detectors.use_rule import UseRule, clears
+from detectors.returned import ReturnRule, ReturnTerms
+from detectors.use_rule import clears
 from detectors.uses import POCKETS, says
 from detectors.verdict import Weighed
 
@@ -23,9 +24,11 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     direct_days_max: Annotated[int, Meta(ge=0, le=365)] = 3  # calendar days from the payout, direct payment
     return_days_max: Annotated[int, Meta(ge=0, le=365)] = 15  # through other accounts
     hops_max: Annotated[int, Meta(ge=1, le=100)] = 5
+    returned_min: Annotated[float, Meta(gt=0, le=1)] = 0.90  # of what a stranger was paid, when he pays the side that much
+    returned_max: Annotated[float, Meta(gt=0, le=10)] = 1.00  # ... more is other business
 
 
-class ReturnToBorrowerSide(UseRule[Parameters]):
+class ReturnToBorrowerSide(ReturnRule[Parameters]):
     """Loan money that reaches the borrower's side: directly a related party, or anybody of the side through strangers.
 
     Moving between the borrower's own accounts is no return, nor is redeeming what the borrower had invested. Money that comes
@@ -65,6 +68,13 @@ class ReturnToBorrowerSide(UseRule[Parameters]):
         if payer_role is not None:
             return False  # already on the borrower's side: it moves on inside it
         return 2 <= passage.hops <= rules.hops_max and days <= rules.return_days_max
+
+    def is_outflow(self, passage: Passage, context: Context) -> bool:
+        return passage.payee.account_id not in passage.loan.entrusted_accounts  # that is T06's
+
+    def terms(self, loan: Loan, payee: str, context: Context) -> ReturnTerms:
+        rules = self.parameters(loan, context)
+        return ReturnTerms(rules.returned_min, rules.returned_max, rules.return_days_max, rules.share_min)
 
     def share_min(self, loan: Loan, hits: list[Passage], context: Context) -> float:
         return self.parameters(loan, context).share_min

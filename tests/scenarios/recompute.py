@@ -201,6 +201,11 @@ def _funded_minor(alert: Alert, records: Records) -> int:
     return _related_minor(alert, records, "funded") + sum(records.standing_minor(one.txn_id, alert.scored_time) for one in own)
 
 
+def _outflows(alert: Alert) -> list[PathStep]:
+    """What was paid to the account in question."""
+    return [step for step in alert.path if step.payee == alert.subject.account_id]
+
+
 def _passed_on(alert: Alert, records: Records) -> float:
     own = alert.subject.account_id
     passed = sum(records.standing_minor(step.txn_id, alert.scored_time) for step in alert.path if step.payer == own)
@@ -356,6 +361,13 @@ FORMULAS: dict[str, Formula] = {
     ) / _loan_minor(alert),
     "days_bought_before_payout": lambda alert, records: (
         _paid_s(alert) - seconds(_role(alert, "bought")[-1].event_time)
+    ) / DAY_S,
+    # returns by party, amount and time
+    "returned_of_outflow": lambda alert, records: _related_minor(alert, records, "returned")
+    / sum(records.standing_minor(step.txn_id, alert.scored_time) for step in _outflows(alert)),
+    "returned_of_loan": lambda alert, records: _related_minor(alert, records, "returned") / _loan_minor(alert),
+    "days_until_returned": lambda alert, records: (
+        seconds(_role(alert, "returned")[-1].event_time) - seconds(_outflows(alert)[0].event_time)
     ) / DAY_S,
     # T10
     "interest_payments": lambda alert, records: len(_role(alert, "interest")),
