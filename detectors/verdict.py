@@ -165,7 +165,9 @@ def alike(hits: Sequence[Passage], ratio_min: float, ratio_max: float) -> list[P
     by_themselves = {id(hit) for hit in hits if _echoes(hit, ratio_min, ratio_max)}
     rest = [hit for hit in hits if id(hit) not in by_themselves]
     while rest:
-        unlike = {account for account, (got, gone) in passed_on_by(rest).items() if not ratio_min * got <= gone <= ratio_max * got}
+        unlike = {
+            account for account, (got, gone) in passed_on_by(rest).items() if not ratio_min * got <= gone <= ratio_max * got
+        }
         kept = [hit for hit in rest if not any(left.payer in unlike for _, left in _stays(hit))]
         if len(kept) == len(rest):
             break

@@ -7,10 +7,10 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from detectors.alert_record import LookAlike
-from detectors.detector import Context
+from detectors.detector import Context, Payment
+from detectors.echo import EchoRule, EchoTerms, is_refund
 from detectors.loans import Loan, Passage
 from detectors.parties import BORROWER
-from detectors.returned import ReturnRule, ReturnTerms
 from detectors.use_rule import clears
 from detectors.uses import POCKETS, says
 from detectors.verdict import Weighed
@@ -28,7 +28,7 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     returned_max: Annotated[float, Meta(gt=0, le=10)] = 1.00  # ... more is other business
 
 
-class ReturnToBorrowerSide(ReturnRule[Parameters]):
+class ReturnToBorrowerSide(EchoRule[Parameters]):
     """Loan money that reaches the borrower's side: directly a related party, or anybody of the side through strangers.
 
     Moving between the borrower's own accounts is no return, nor is redeeming what the borrower had invested. Money that comes
@@ -72,9 +72,13 @@ class ReturnToBorrowerSide(ReturnRule[Parameters]):
     def is_outflow(self, passage: Passage, context: Context) -> bool:
         return passage.payee.account_id not in passage.loan.entrusted_accounts  # that is T06's
 
-    def terms(self, loan: Loan, payee: str, context: Context) -> ReturnTerms:
+    def terms(self, loan: Loan, context: Context) -> EchoTerms:
         rules = self.parameters(loan, context)
-        return ReturnTerms(rules.returned_min, rules.returned_max, rules.return_days_max, rules.share_min)
+        return EchoTerms(rules.returned_min, rules.returned_max, rules.return_days_max, rules.share_min, speaks_of_trader=True)
+
+    def goes_astray(self, payment: Payment, loan: Loan, context: Context) -> bool:
+        role = context.side(loan, payment.payee, payment.transfer.event_time_ms)
+        return role is not None and not is_refund(payment, loan, self._out_key, context)
 
     def share_min(self, loan: Loan, hits: list[Passage], context: Context) -> float:
         return self.parameters(loan, context).share_min

@@ -7,10 +7,10 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from detectors.alert_record import LookAlike
-from detectors.detector import Context
+from detectors.detector import Context, Payment
+from detectors.echo import EchoRule, EchoTerms, is_refund
 from detectors.finding import Finding
 from detectors.loans import Loan, Passage
-from detectors.returned import ReturnRule, ReturnTerms
 from detectors.use_rule import clears
 from detectors.uses import says
 from detectors.verdict import Weighed
@@ -31,7 +31,7 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     known_days_min: Annotated[int, Meta(ge=0, le=3650)] = 30  # a payee seen longer than this has other business
 
 
-class EntrustedPayeeReturn(ReturnRule[Parameters]):
+class EntrustedPayeeReturn(EchoRule[Parameters]):
     """The listed payee returns the money to the borrower's side, or, being new and without other business, forwards it.
 
     Blind when the disbursement does not list its entrusted payments, or the payee banks elsewhere.
@@ -67,9 +67,13 @@ class EntrustedPayeeReturn(ReturnRule[Parameters]):
     def is_outflow(self, passage: Passage, context: Context) -> bool:
         return passage.payee.account_id in passage.loan.entrusted_accounts
 
-    def terms(self, loan: Loan, payee: str, context: Context) -> ReturnTerms:
+    def terms(self, loan: Loan, context: Context) -> EchoTerms:
         rules = self.parameters(loan, context)
-        return ReturnTerms(rules.ratio_min, rules.ratio_max, rules.days_max, RETURN_SHARE_MIN)
+        return EchoTerms(rules.ratio_min, rules.ratio_max, rules.days_max, RETURN_SHARE_MIN, speaks_of_trader=True)
+
+    def goes_astray(self, payment: Payment, loan: Loan, context: Context) -> bool:
+        role = context.side(loan, payment.payee, payment.transfer.event_time_ms)
+        return role is not None and not is_refund(payment, loan, self._out_key, context)
 
     def share_min(self, loan: Loan, hits: list[Passage], context: Context) -> float:
         entrusted = loan.share(_entrusted_minor(loan, {hit.payer.account_id for hit in hits}))

@@ -21,7 +21,7 @@ DETECTOR_ROWS: tuple[tuple[str, ...], ...] = (
     ("alert",),
     ("sentences", "economy"),
     ("typologies",),
-    ("returned",),
+    ("echo",),
     ("use_rule", "group_rule"),
     ("bridge",),
     ("verdict", "outbox"),

@@ -201,9 +201,10 @@ def _funded_minor(alert: Alert, records: Records) -> int:
     return _related_minor(alert, records, "funded") + sum(records.standing_minor(one.txn_id, alert.scored_time) for one in own)
 
 
-def _outflows(alert: Alert) -> list[PathStep]:
-    """What was paid to the account in question."""
-    return [step for step in alert.path if step.payee == alert.subject.account_id]
+def _to_those_who_paid_on(alert: Alert) -> list[PathStep]:
+    """What the loan had paid to those whose payments the alert shows."""
+    payers = {one.payer for one in _role(alert, "paid_on")}
+    return [step for step in alert.path if step.payee in payers]
 
 
 def _passed_on(alert: Alert, records: Records) -> float:
@@ -362,13 +363,13 @@ FORMULAS: dict[str, Formula] = {
     "days_bought_before_payout": lambda alert, records: (
         _paid_s(alert) - seconds(_role(alert, "bought")[-1].event_time)
     ) / DAY_S,
-    # returns by party, amount and time
-    "returned_of_outflow": lambda alert, records: _related_minor(alert, records, "returned")
-    / sum(records.standing_minor(step.txn_id, alert.scored_time) for step in _outflows(alert)),
-    "returned_of_loan": lambda alert, records: _related_minor(alert, records, "returned") / _loan_minor(alert),
-    "days_until_returned": lambda alert, records: (
-        seconds(_role(alert, "returned")[-1].event_time) - seconds(_outflows(alert)[0].event_time)
-    ) / DAY_S,
+    # sums paid on by whom the loan had paid
+    "paid_on_of_received": lambda alert, records: _related_minor(alert, records, "paid_on")
+    / sum(records.standing_minor(step.txn_id, alert.scored_time) for step in _to_those_who_paid_on(alert)),
+    "paid_on_of_loan": lambda alert, records: _related_minor(alert, records, "paid_on") / _loan_minor(alert),
+    "hours_until_paid_on": lambda alert, records: (
+        seconds(_role(alert, "paid_on")[-1].event_time) - seconds(_to_those_who_paid_on(alert)[0].event_time)
+    ) / 3600,
     # T10
     "interest_payments": lambda alert, records: len(_role(alert, "interest")),
     "interest_paid_minor": lambda alert, records: _related_minor(alert, records, "interest"),
