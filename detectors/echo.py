@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from detectors.accounts import Account
 from detectors.alert_record import Contribution, LookAlike, Measure
@@ -32,8 +32,8 @@ ECHOES_MAX = 60
 """Payments on that are remembered per loan and typology; further ones are not looked at."""
 WATCHED_SHARE_MIN = 0.02
 """Share of the loan from which a payment to a stranger is worth watching what he pays on."""
-ACCOUNTS_MIN = 2
-"""So many accounts that pay like sums on are no chance, whatever business they have."""
+COINCIDENCES_MIN = 2
+"""So many like sums, of one account or of several, are no chance, whatever business the accounts have."""
 _RESTS_ON = "the sums, the parties and the time; which money they were, the payers' balances do not tell"
 
 
@@ -44,7 +44,7 @@ class EchoTerms(NamedTuple):
     ratio_max: float  # more is other business, as long as nothing has been said
     days_max: int  # from a payment there to a payment on
     share_min: float  # of the loan, all accounts together
-    speaks_of_trader: bool  # whether it is a breach also by a single account with business of its own
+    of_trader: Literal["BREACH", "PATTERN"] | None  # what one like sum of an account with business of its own is worth
 
 
 class _Echo(NamedTuple):
@@ -53,12 +53,20 @@ class _Echo(NamedTuple):
     payer: Account
     outs: list[Passage]
     on: list[Transfer]
-    out_minor: int
-    on_minor: int
+    coincidences: int  # pairs of like sums; 1 where only the totals are alike
+
+    @property
+    def out_minor(self) -> int:
+        return sum(hit.transfer.standing_minor for hit in self.outs)
+
+    @property
+    def on_minor(self) -> int:
+        return sum(transfer.standing_minor for transfer in self.on)
 
     @property
     def ratio(self) -> float:
-        return self.on_minor / self.out_minor if self.out_minor else 0.0
+        out_minor = self.out_minor
+        return self.on_minor / out_minor if out_minor else 0.0
 
     @property
     def attributed_minor(self) -> int:
@@ -106,7 +114,8 @@ class EchoRule(UseRule[P]):
             known = loan.related.setdefault(self.code, [])
             if len(known) < ECHOES_MAX and any(hit.transfer.event_time_ms >= since_ms for hit in outs):
                 known.append(payment.transfer)
-                found.extend(self._judge_all(loan, context))
+                # what the loan's own passages come to was said when they were observed
+                found.extend(one for one in self._judge_all(loan, context) if one.stands or one.said is not None)
         return tuple(found)
 
     def reconsider(self, loan: Loan, seqs: frozenset[int], context: Context) -> tuple[Finding, ...]:
@@ -135,13 +144,11 @@ class EchoRule(UseRule[P]):
         by_payer: dict[str, list[Transfer]] = {}
         for transfer in loan.related[self.code]:
             by_payer.setdefault(transfer.payer, []).append(transfer)
-        echoes = [_echo(loan.hits[self._out_key], name, on) for name, on in by_payer.items()]
-        like = [one for one in echoes if self._is_like(one, loan, terms)]
-        return self._finding(loan, like or [max(echoes, key=lambda one: one.on_minor)], bool(like), terms, context)
-
-    def _is_like(self, echo: _Echo, loan: Loan, terms: EchoTerms) -> bool:
         said = self.code in loan.alerts  # payments made afterwards do not unsay it
-        return echo.ratio >= terms.ratio_min and (echo.ratio <= terms.ratio_max or said)
+        found = [_echo(loan.hits[self._out_key], name, on, terms, said) for name, on in by_payer.items()]
+        like = [echo for echo, is_like in found if is_like]
+        most = max((echo for echo, _ in found), key=lambda echo: echo.on_minor)
+        return self._finding(loan, like or [most], bool(like), terms, context)
 
     def _finding(
         self, loan: Loan, echoes: list[_Echo], like: bool, terms: EchoTerms, context: Context
@@ -153,11 +160,11 @@ class EchoRule(UseRule[P]):
         ratio = on_minor / out_minor if out_minor else 0.0
         hours = (on[-1].event_time_ms - outs[0].transfer.event_time_ms) / 3_600_000
         traded = any(echo.payer.paid_before(transfer.payee, loan.paid_ms) for echo in echoes for transfer in echo.on)
-        trader = len(echoes) < ACCOUNTS_MIN and any(
-            has_business(context, loan, echo.payer, on[-1].event_time_ms) for echo in echoes
-        )
+        chance = sum(echo.coincidences for echo in echoes) < COINCIDENCES_MIN
+        trader = chance and has_business(context, loan, echoes[0].payer, on[-1].event_time_ms)
         further = self.echo_look_alikes(loan, context)
-        cleared = traded or any(item.result == "NOT_EXCLUDED" for item in further)
+        by_chance = trader and terms.of_trader is None
+        cleared = traded or by_chance or any(item.result == "NOT_EXCLUDED" for item in further)
         contributions = _contributions(ratio, hours, terms)
         return Finding(
             typology=self.code, loan=loan, stands=like and loan.share(attributed) >= terms.share_min and not cleared,
@@ -165,8 +172,8 @@ class EchoRule(UseRule[P]):
             fifo_minor=0, severity="MEDIUM", score=round(sum(item.added for item in contributions), 4),
             destination_en=self.destination_en, destination_zh=self.destination_zh,
             account_id=echoes[0].payer.account_id if len(echoes) == 1 else None, event_time_ms=on[-1].event_time_ms,
-            contributions=contributions, related=tuple(related("paid_on", transfer) for transfer in on),
-            kind="PATTERN" if trader and not terms.speaks_of_trader else None,
+            kind="PATTERN" if trader and terms.of_trader == "PATTERN" else None, contributions=contributions,
+            related=tuple(related("paid_on", transfer) for transfer in on),
             measures=(
                 Measure(name="paid_on_of_received", observed=round(ratio, 4), expected=0.0, threshold=terms.ratio_min,
                         unit="ratio"),
@@ -179,9 +186,7 @@ class EchoRule(UseRule[P]):
                           detail="the payer may have paid with other money; that does not change who paid whom how much"),
                 clears("trade_before_loan", traded, "the payer had paid these accounts before the loan" if traded
                        else "the payer had not paid these accounts before the loan"),
-                LookAlike(name="own_business", result="NOT_TESTABLE" if trader else "EXCLUDED", detail=(
-                    "many pay this account: a like sum may be chance" if trader
-                    else "an account that few pay, or several accounts that did alike")),
+                _business(trader, by_chance),
                 *further,
             ),
             sentence=self._sentence(loan, echoes, on, (out_minor, on_minor), hours),
@@ -215,6 +220,14 @@ def is_refund(payment: Payment, loan: Loan, out_key: str, context: Context) -> b
     return whence and payment.transfer.amount_minor <= sum(out.standing_minor for out in outs)
 
 
+def _business(trader: bool, by_chance: bool) -> LookAlike:
+    """Whether the one who paid on has business of his own; a single like sum of his may be chance."""
+    if not trader:
+        return LookAlike(name="own_business", result="EXCLUDED", detail="few pay this account, or several sums were alike")
+    result: Literal["NOT_EXCLUDED", "NOT_TESTABLE"] = "NOT_EXCLUDED" if by_chance else "NOT_TESTABLE"
+    return LookAlike(name="own_business", result=result, detail="many pay this account, and one like sum may be chance")
+
+
 def _is_watched(passage: Passage, context: Context) -> bool:
     """From an account of the borrower, no trifle, to a stranger who could pay on."""
     loan, payee, at_ms = passage.loan, passage.payee, passage.transfer.event_time_ms
@@ -223,11 +236,41 @@ def _is_watched(passage: Passage, context: Context) -> bool:
     return context.side(loan, payee, at_ms) is None and context.side(loan, passage.payer, at_ms) == BORROWER
 
 
-def _echo(outs: Sequence[Passage], name: str, on: list[Transfer]) -> _Echo:
+def _echo(outs: Sequence[Passage], name: str, on: list[Transfer], terms: EchoTerms, said: bool) -> tuple[_Echo, bool]:
+    """What an account paid on, and whether it is like what it had got: all together, one payment of them, or pair by pair.
+
+    The reading that shows most money is taken, so that ordinary payments to the same account hide nothing.
+    """
     own = [hit for hit in outs if hit.payee.account_id == name]
-    return _Echo(
-        own[0].payee, own, on, sum(hit.transfer.standing_minor for hit in own), sum(transfer.standing_minor for transfer in on)
-    )
+    whole = _after(own, on, terms)
+    readings = [whole, *(_after([hit], on, terms) for hit in own), _pairs(own, on, terms)]
+    ratio_max = terms.ratio_max if not said else float("inf")
+    like = [one for one in readings if one.on and terms.ratio_min <= one.ratio <= ratio_max]
+    if not like:
+        return whole, False
+    return max(like, key=lambda one: (one.coincidences > 1, one.attributed_minor)), True
+
+
+def _after(outs: list[Passage], on: Sequence[Transfer], terms: EchoTerms) -> _Echo:
+    """Everything that was paid on within days of one of these payments."""
+    times = [hit.transfer.event_time_ms for hit in outs]
+    reach_ms = terms.days_max * DAY_MS
+    near = [transfer for transfer in on if any(0 <= transfer.event_time_ms - at_ms <= reach_ms for at_ms in times)]
+    return _Echo(outs[0].payee, outs, near, 1)
+
+
+def _pairs(outs: list[Passage], on: Sequence[Transfer], terms: EchoTerms) -> _Echo:
+    """Payments on, each with the earliest payment of a like sum before it that no other one answers."""
+    paired: list[tuple[Passage, Transfer]] = []
+    for transfer in on:
+        for hit in outs:
+            hours_ms = transfer.event_time_ms - hit.transfer.event_time_ms
+            got = hit.transfer.standing_minor
+            near = 0 <= hours_ms <= terms.days_max * DAY_MS and not any(hit is taken for taken, _ in paired)
+            if near and terms.ratio_min * got <= transfer.standing_minor <= min(1.0, terms.ratio_max) * got:
+                paired.append((hit, transfer))
+                break
+    return _Echo(outs[0].payee, [hit for hit, _ in paired], [transfer for _, transfer in paired], len(paired))
 
 
 def _contributions(ratio: float, hours: float, terms: EchoTerms) -> tuple[Contribution, ...]:

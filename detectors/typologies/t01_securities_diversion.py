@@ -11,8 +11,8 @@ from detectors.detector import Context, Payment
 from detectors.echo import EchoRule, EchoTerms
 from detectors.loans import Loan, Passage
 from detectors.use_rule import clears
-from detectors.uses import SECURITIES
-from detectors.verdict import CHAIN_HOURS_MAX, TRADE_RATIO_MIN, Weighed
+from detectors.uses import OTHER, SECURITIES
+from detectors.verdict import TRADE_RATIO_MIN, Weighed
 
 
 class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,6 +21,7 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     share_min: Annotated[float, Meta(gt=0, le=1)] = 0.10  # of the loan
     window_days: Annotated[int, Meta(ge=1, le=3650)] = 90  # after the payout
     hops_max: Annotated[int, Meta(ge=1, le=100)] = 4  # payments from the borrower's account to the securities account
+    echo_days_max: Annotated[int, Meta(ge=0, le=365)] = 4  # to the like sum that is paid on; brokers are paid on trading days
     bridge_days: Annotated[int, Meta(ge=0, le=365)] = 30  # bought before, the funder repaid after; 0: no bridges
 
 
@@ -34,7 +35,7 @@ class SecuritiesDiversion(EchoRule[Parameters]):
     code = "T01"
     name = "SECURITIES_DIVERSION"
     name_zh = "挪用入股市/期货"
-    uses = frozenset({SECURITIES})
+    uses = frozenset({SECURITIES, OTHER})
     bridged_uses = frozenset({SECURITIES})
     Parameters = Parameters
     destination_en = "to securities or futures accounts"
@@ -53,7 +54,7 @@ class SecuritiesDiversion(EchoRule[Parameters]):
 
     def terms(self, loan: Loan, context: Context) -> EchoTerms:
         rules = self.parameters(loan, context)
-        return EchoTerms(TRADE_RATIO_MIN, 1.0, CHAIN_HOURS_MAX // 24, rules.share_min, speaks_of_trader=False)
+        return EchoTerms(TRADE_RATIO_MIN, 1.0, rules.echo_days_max, rules.share_min, of_trader=None)
 
     def goes_astray(self, payment: Payment, loan: Loan, context: Context) -> bool:
         return payment.transfer.use == SECURITIES

@@ -14,7 +14,7 @@ from detectors.finding import Finding
 from detectors.loans import Loan, Passage
 from detectors.use_rule import clears
 from detectors.uses import OTHER, PROPERTY, says
-from detectors.verdict import CHAIN_HOURS_MAX, TRADE_RATIO_MIN, Weighed
+from detectors.verdict import TRADE_RATIO_MIN, Weighed
 
 
 class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,6 +28,7 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     decoration_words: tuple[str, ...] = ("装修", "decoration", "renovation")
     lists: tuple[str, ...] = ("PROPERTY_FIRM",)  # whose entries are paid for property
     house_products: tuple[str, ...] = ("MORTGAGE",)  # product classes that pay for houses
+    echo_days_max: Annotated[int, Meta(ge=0, le=365)] = 3  # to the like sum that is paid on
     bridge_days: Annotated[int, Meta(ge=0, le=365)] = 30  # bought before, the funder repaid after; 0: no bridges
 
 
@@ -64,7 +65,7 @@ class PropertyDiversion(EchoRule[Parameters]):
 
     def terms(self, loan: Loan, context: Context) -> EchoTerms:
         rules = self.parameters(loan, context)
-        return EchoTerms(TRADE_RATIO_MIN, 1.0, CHAIN_HOURS_MAX // 24, rules.share_min, speaks_of_trader=False)
+        return EchoTerms(TRADE_RATIO_MIN, 1.0, rules.echo_days_max, rules.share_min, of_trader="PATTERN")
 
     def goes_astray(self, payment: Payment, loan: Loan, context: Context) -> bool:
         rules = self.parameters(loan, context)

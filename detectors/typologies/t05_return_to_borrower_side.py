@@ -74,7 +74,7 @@ class ReturnToBorrowerSide(EchoRule[Parameters]):
 
     def terms(self, loan: Loan, context: Context) -> EchoTerms:
         rules = self.parameters(loan, context)
-        return EchoTerms(rules.returned_min, rules.returned_max, rules.return_days_max, rules.share_min, speaks_of_trader=True)
+        return EchoTerms(rules.returned_min, rules.returned_max, rules.return_days_max, rules.share_min, of_trader="BREACH")
 
     def goes_astray(self, payment: Payment, loan: Loan, context: Context) -> bool:
         role = context.side(loan, payment.payee, payment.transfer.event_time_ms)

@@ -69,7 +69,7 @@ class EntrustedPayeeReturn(EchoRule[Parameters]):
 
     def terms(self, loan: Loan, context: Context) -> EchoTerms:
         rules = self.parameters(loan, context)
-        return EchoTerms(rules.ratio_min, rules.ratio_max, rules.days_max, RETURN_SHARE_MIN, speaks_of_trader=True)
+        return EchoTerms(rules.ratio_min, rules.ratio_max, rules.days_max, RETURN_SHARE_MIN, of_trader="BREACH")
 
     def goes_astray(self, payment: Payment, loan: Loan, context: Context) -> bool:
         role = context.side(loan, payment.payee, payment.transfer.event_time_ms)
