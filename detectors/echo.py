@@ -111,7 +111,7 @@ class EchoRule(UseRule[P]):
             if not outs or payment.transfer.currency != loan.currency or not self.goes_astray(payment, loan, context):
                 continue
             since_ms = payment.transfer.event_time_ms - self.terms(loan, context).days_max * DAY_MS
-            known = loan.related.setdefault(self.code, [])
+            known = loan.related.setdefault(self._on_key(payment, loan, context), [])
             if len(known) < ECHOES_MAX and any(hit.transfer.event_time_ms >= since_ms for hit in outs):
                 known.append(payment.transfer)
                 # what the loan's own passages come to was said when they were observed
@@ -120,8 +120,8 @@ class EchoRule(UseRule[P]):
 
     def reconsider(self, loan: Loan, seqs: frozenset[int], context: Context) -> tuple[Finding, ...]:
         """Judge anew also when a payment on, or one that it answers, has been undone."""
-        outs = (hit.transfer for hit in loan.hits.get(self._out_key, ()))
-        if any(transfer.seq in seqs for transfer in (*loan.related.get(self.code, ()), *outs)):
+        outs = [hit.transfer for hit in loan.hits.get(self._out_key, ())]
+        if any(transfer.seq in seqs for transfer in (*loan.related.get(self.code, ()), *self._refunds(loan), *outs)):
             return self._judge_all(loan, context)
         return super().reconsider(loan, seqs, context)
 
@@ -138,12 +138,31 @@ class EchoRule(UseRule[P]):
         """Where payments to those who are watched are kept, beside those that the rule counts."""
         return f"{self.code}~out"
 
+    @property
+    def _refund_key(self) -> str:
+        """Where payments on that say they are refunds are kept."""
+        return f"{self.code}~refund"
+
+    def _refunds(self, loan: Loan) -> Sequence[Transfer]:
+        return loan.related.get(self._refund_key, ())
+
+    def _on_key(self, payment: Payment, loan: Loan, context: Context) -> str:
+        """A payment back to where the money came from that says it is a refund is kept apart."""
+        said = payment.record.reversal_flag or says(payment.record.memo, context.codes.refund_words)
+        outs = [hit for hit in loan.hits[self._out_key] if hit.payee is payment.payer] if said else []
+        whence = any(hit.payer is payment.payee for hit in outs)
+        is_refund = whence and payment.transfer.amount_minor <= sum(hit.transfer.standing_minor for hit in outs)
+        return self._refund_key if is_refund else self.code
+
     def _judge_echoes(self, loan: Loan, context: Context) -> Finding:
         """All accounts that paid like sums on, together; where none did, the one that paid most."""
         terms = self.terms(loan, context)
         by_payer: dict[str, list[Transfer]] = {}
         for transfer in loan.related[self.code]:
             by_payer.setdefault(transfer.payer, []).append(transfer)
+        for transfer in self._refunds(loan):  # a refund is one payment: beside others it is a part of the return
+            if transfer.payer in by_payer:
+                by_payer[transfer.payer].append(transfer)
         said = self.code in loan.alerts  # payments made afterwards do not unsay it
         found = [_echo(loan.hits[self._out_key], name, on, terms, said) for name, on in by_payer.items()]
         like = [echo for echo, is_like in found if is_like]
@@ -209,15 +228,6 @@ class EchoRule(UseRule[P]):
             f"（占{share:.0%}），{self.destination_zh}（{'、'.join(payees)}）。"
         )
         return english, chinese
-
-
-def is_refund(payment: Payment, loan: Loan, out_key: str, context: Context) -> bool:
-    """Money that goes back where it came from, not more than that, and says that it is a refund."""
-    if not payment.record.reversal_flag and not says(payment.record.memo, context.codes.refund_words):
-        return False
-    outs = [hit.transfer for hit in loan.hits.get(out_key, ()) if hit.payee is payment.payer]
-    whence = any(out.payer == payment.transfer.payee for out in outs)
-    return whence and payment.transfer.amount_minor <= sum(out.standing_minor for out in outs)
 
 
 def _business(trader: bool, by_chance: bool) -> LookAlike:

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from detectors.alert_record import LookAlike
 from detectors.detector import Context, Payment
-from detectors.echo import EchoRule, EchoTerms, is_refund
+from detectors.echo import EchoRule, EchoTerms
 from detectors.loans import Loan, Passage
 from detectors.parties import BORROWER
 from detectors.use_rule import clears
@@ -77,8 +77,7 @@ class ReturnToBorrowerSide(EchoRule[Parameters]):
         return EchoTerms(rules.returned_min, rules.returned_max, rules.return_days_max, rules.share_min, of_trader="BREACH")
 
     def goes_astray(self, payment: Payment, loan: Loan, context: Context) -> bool:
-        role = context.side(loan, payment.payee, payment.transfer.event_time_ms)
-        return role is not None and not is_refund(payment, loan, self._out_key, context)
+        return context.side(loan, payment.payee, payment.transfer.event_time_ms) is not None
 
     def share_min(self, loan: Loan, hits: list[Passage], context: Context) -> float:
         return self.parameters(loan, context).share_min

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from detectors.alert_record import LookAlike
 from detectors.detector import Context, Payment
-from detectors.echo import EchoRule, EchoTerms, is_refund
+from detectors.echo import EchoRule, EchoTerms
 from detectors.finding import Finding
 from detectors.loans import Loan, Passage
 from detectors.use_rule import clears
@@ -72,8 +72,7 @@ class EntrustedPayeeReturn(EchoRule[Parameters]):
         return EchoTerms(rules.ratio_min, rules.ratio_max, rules.days_max, RETURN_SHARE_MIN, of_trader="BREACH")
 
     def goes_astray(self, payment: Payment, loan: Loan, context: Context) -> bool:
-        role = context.side(loan, payment.payee, payment.transfer.event_time_ms)
-        return role is not None and not is_refund(payment, loan, self._out_key, context)
+        return context.side(loan, payment.payee, payment.transfer.event_time_ms) is not None
 
     def share_min(self, loan: Loan, hits: list[Passage], context: Context) -> float:
         entrusted = loan.share(_entrusted_minor(loan, {hit.payer.account_id for hit in hits}))

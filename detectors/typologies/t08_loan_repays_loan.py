@@ -19,6 +19,9 @@ from detectors.verdict import Weighed
 
 RENEWALS = frozenset({"RENEWAL_NO_REPAY", "ROLLOVER", "REPAY_THEN_LEND", "RESTRUCTURE", "EXTENSION"})
 
+INSTALMENT_RATIO_MAX = 1.25
+"""A repayment up to this many times an earlier one of the same loan is another instalment."""
+
 
 class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     """Defaults are proposals; a rule set overrides them."""
@@ -75,9 +78,12 @@ class LoanRepaysLoan(UseRule[Parameters]):
         renewal = all(_is_approved(loan, hit) for hit in hits)
         revolving = info is not None and info.occur_type == "REVOLVING_DRAW"
         kind = info.occur_type if info is not None else "unknown"
+        instalment = all(_is_instalment(loan, hit, context) for hit in hits)
         nameless = any(hit.record.related_loan_id is None and hit.transfer.use != LENDER for hit in hits)
         return (
             clears("approved_renewal", renewal, f"booked as {kind}, refinancing {_named(info)}"),
+            clears("scheduled_instalment", instalment, "the account had repaid this loan before, in like sums" if instalment
+                   else "no like sum repaid this loan before the new one was paid out"),
             clears("revolving_line", revolving, f"booked as {kind}"),
             LookAlike(name="repays_itself", result="NOT_TESTABLE" if nameless else "EXCLUDED",
                       detail="a repayment names no loan, perhaps this" if nameless else "each repayment names another loan"),
@@ -106,6 +112,16 @@ class LoanRepaysLoan(UseRule[Parameters]):
         if any(hit.record.related_loan_id is None for hit in finding.hits):
             return msgspec.structs.replace(finding, severity="MEDIUM")
         return finding
+
+
+def _is_instalment(loan: Loan, hit: Passage, context: Context) -> bool:
+    """The same account had repaid the same loan in like sums before this one was paid out: the schedule went on."""
+    of = hit.record.related_loan_id
+    return of is not None and any(
+        one.loan_id == of and one.transfer.payer == hit.payer.account_id and one.transfer.event_time_ms < loan.paid_ms
+        and hit.transfer.amount_minor <= INSTALMENT_RATIO_MAX * one.transfer.amount_minor
+        for one in context.dealings.funded.get(hit.payer.account_id) or ()
+    )  # fmt: skip
 
 
 def _is_approved(loan: Loan, hit: Passage) -> bool:

@@ -32,7 +32,7 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     general_account_share_min: Annotated[float, Meta(gt=0, le=1)] = 0.01  # a general account may not pay out cash at all
     merchant_share_min: Annotated[float, Meta(gt=0, le=1)] = 0.90  # card purchases at one merchant
     merchant_share_max: Annotated[float, Meta(gt=0, le=10)] = 1.00
-    business_merchant_share_min: Annotated[float, Meta(gt=0, le=1)] = 0.50  # ... of a loan for business, whatever they sell
+    business_merchant_share_min: Annotated[float, Meta(gt=0, le=1)] = 0.50  # ... of a loan for business, where households buy
     quasi_cash_share_min: Annotated[float, Meta(gt=0, le=1)] = 0.50  # where merchants are needed to make the finding
     habit_share_max: Annotated[float, Meta(ge=0, le=1)] = 0.05  # a withdrawal up to it may be a habit from before the loan
 
@@ -68,7 +68,7 @@ class CashOut(UseRule[Parameters]):
             return False
         if says(passage.record.memo, context.codes.wage_words) and passage.payer.kind == "BASIC":
             return False
-        if passage.transfer.use == PURCHASE and not _is_new_merchant(passage):
+        if passage.transfer.use == PURCHASE and not _is_new_merchant(passage, context):
             return False
         return loan.hours_since_payout(passage.transfer.event_time_ms) <= rules.window_days * 24
 
@@ -125,10 +125,11 @@ class CashOut(UseRule[Parameters]):
         )
 
 
-def _is_new_merchant(passage: Passage) -> bool:
-    """A merchant who was not paid before the loan: of any kind for a business loan, else one whose line nobody states."""
-    nameless = passage.record.counterparty_mcc is None and passage.record.counterparty_industry is None
-    if not nameless and not _is_for_business(passage.loan):
+def _is_new_merchant(passage: Passage, context: Context) -> bool:
+    """One who was not paid before the loan, and whose line nobody states, or, for a business loan, where households buy."""
+    mcc = passage.record.counterparty_mcc
+    nameless = mcc is None and passage.record.counterparty_industry is None
+    if not nameless and not (mcc in context.codes.household_mcc and _is_for_business(passage.loan)):
         return False
     return not passage.payer.paid_before(passage.payee.account_id, passage.loan.paid_ms)
 
@@ -140,7 +141,7 @@ def _is_for_business(loan: Loan) -> bool:
 def _at_one_merchant(loan: Loan, hits: list[Passage], rules: Parameters) -> list[Passage]:
     """The hits without purchases, but for those that come to (nearly) the whole loan at one merchant.
 
-    Who takes a loan for business and spends most of it by card in one shop within days has not bought stock there.
+    Who takes a loan for business and spends most of it by card where households buy has not bought stock there.
     """
     spent: dict[str, int] = {}
     for hit in hits:
