@@ -4,7 +4,8 @@ An account that holds other money hides which money leaves it, and no order of b
 is that the same sums went on, when, and to whom: a supervisor's check of returns to the guarantor asks for no more. It says
 nothing for certain about the money itself, so ``certain`` is 0 and the severity never above MEDIUM.
 
-Misses sums that go on through further accounts with money of their own, and other sums than had come.
+With several books only the payments of accounts in the loan's own book are read. Misses sums
+that go on through further accounts with money of their own, and other sums than had come.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ class EchoRule(UseRule[P]):
     """A breach typology that also reads payments by party, amount and time, where following the money finds nothing."""
 
     asks = frozenset({PAYMENT})
+    reads_like_sums = True
 
     @abstractmethod
     def terms(self, loan: Loan, context: Context) -> EchoTerms:
@@ -96,7 +98,7 @@ class EchoRule(UseRule[P]):
 
     def observe(self, passage: Passage, context: Context) -> tuple[Finding, ...]:
         """Note where the money goes, for like sums may go on; then judge as any typology does."""
-        if _is_watched(passage, context) and self.is_outflow(passage, context):
+        if self._reads(passage.loan, context) and _is_watched(passage, context) and self.is_outflow(passage, context):
             outs = passage.loan.hits.setdefault(self._out_key, [])
             if len(outs) < HITS_MAX and not any(hit is passage for hit in outs):
                 outs.append(passage)
@@ -132,6 +134,10 @@ class EchoRule(UseRule[P]):
             return followed
         echo = self._judge_echoes(loan, context)
         return (echo,) if echo.stands or not followed else followed
+
+    def _reads(self, loan: Loan, context: Context) -> bool:
+        """Whether the rule set wants like sums read."""
+        return bool(getattr(self.parameters(loan, context), "like_sums", False))
 
     @property
     def _out_key(self) -> str:
@@ -257,7 +263,7 @@ def _echo(outs: Sequence[Passage], name: str, on: list[Transfer], terms: EchoTer
     ratio_max = terms.ratio_max if not said else float("inf")
     like = [one for one in readings if one.on and terms.ratio_min <= one.ratio <= ratio_max]
     if not like:
-        return whole, False
+        return (whole if whole.on else whole._replace(on=on)), False
     return max(like, key=lambda one: (one.coincidences > 1, one.attributed_minor)), True
 
 

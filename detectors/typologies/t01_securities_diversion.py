@@ -23,6 +23,7 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     hops_max: Annotated[int, Meta(ge=1, le=100)] = 4  # payments from the borrower's account to the securities account
     echo_days_max: Annotated[int, Meta(ge=0, le=365)] = 4  # to the like sum that is paid on; brokers are paid on trading days
     bridge_days: Annotated[int, Meta(ge=0, le=365)] = 30  # bought before, the funder repaid after; 0: no bridges
+    like_sums: bool = True  # whether sums paid on by whom the loan had paid are read beside the money itself
 
 
 class SecuritiesDiversion(EchoRule[Parameters]):

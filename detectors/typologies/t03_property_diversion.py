@@ -30,6 +30,7 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     house_products: tuple[str, ...] = ("MORTGAGE",)  # product classes that pay for houses
     echo_days_max: Annotated[int, Meta(ge=0, le=365)] = 3  # to the like sum that is paid on
     bridge_days: Annotated[int, Meta(ge=0, le=365)] = 30  # bought before, the funder repaid after; 0: no bridges
+    like_sums: bool = True  # whether sums paid on by whom the loan had paid are read beside the money itself
 
 
 class PropertyDiversion(EchoRule[Parameters]):

@@ -26,6 +26,7 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     hops_max: Annotated[int, Meta(ge=1, le=100)] = 5
     returned_min: Annotated[float, Meta(gt=0, le=1)] = 0.90  # of what a stranger was paid, when he pays the side that much
     returned_max: Annotated[float, Meta(gt=0, le=10)] = 1.00  # ... more is other business
+    like_sums: bool = True  # whether sums paid on by whom the loan had paid are read beside the money itself
 
 
 class ReturnToBorrowerSide(EchoRule[Parameters]):

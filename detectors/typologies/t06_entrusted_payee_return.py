@@ -29,6 +29,7 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     ratio_max: Annotated[float, Meta(gt=0, le=10)] = 1.05  # more is other business, unless the money is certain
     days_max: Annotated[int, Meta(ge=0, le=365)] = 3
     known_days_min: Annotated[int, Meta(ge=0, le=3650)] = 30  # a payee seen longer than this has other business
+    like_sums: bool = True  # whether sums paid on by whom the loan had paid are read beside the money itself
 
 
 class EntrustedPayeeReturn(EchoRule[Parameters]):
