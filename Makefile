@@ -10,7 +10,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 LOCK := requirements.lock
 HOT := setup.py detectors/profile.py detectors/profile.pxd $(wildcard detectors/learners/*.pxd) \
-       detectors/learners/scorecard.py detectors/learners/trees.py
+       detectors/learners/scorecard.py detectors/learners/trees.py detectors/learners/novelty.py
 
 .PHONY: help setup demo test broker broker-jars simulation nightly layout lint format types schemas bench bench-live ci lock clean
 

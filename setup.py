@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from setuptools import Extension, setup
 
-HOT = ("detectors/profile.py", "detectors/learners/scorecard.py", "detectors/learners/trees.py")
+HOT = (
+    "detectors/profile.py", "detectors/learners/novelty.py", "detectors/learners/scorecard.py", "detectors/learners/trees.py",
+)  # fmt: skip
 # No fused multiply-add: a number has the same bits in the twin as in Python.
 FLAGS = ["-O3", "-ffp-contract=off", "-Wno-unused-function", "-Wno-unreachable-code"]
 DIRECTIVES = {

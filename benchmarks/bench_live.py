@@ -2,11 +2,12 @@
 
 Usage: ``python benchmarks/bench_live.py [--records N] [--accounts N] [--seconds S] [--json FILE] [PART ...]``
 
-Parts: ``throughput`` (an empty stock Faust agent, then intake and detect in one process with everything on, over the same
-topics), ``fold`` (detect alone from journal pages against the embedded replay of the same records), ``latency`` (from
-the producer's timestamp of a source record to the broker's timestamp of the alert that follows from it, at shares of
-the measured rate), ``books`` (two workers on two books against one on one). The broker runs beside, on the other core; how much
-processor time it takes is said. Compare ratios within one run; ``answer`` digests the alerts.
+Parts: ``throughput`` (an empty stock Faust agent, then intake and detect in one process with everything on, over the
+same topics), ``fold`` (detect alone from journal pages against the embedded replay of the same records), ``latency``
+(from the producer's timestamp of a source record to the broker's timestamp of the alert that follows from it, at shares
+of the measured rate, and at half of it in bursts of a second), ``books`` (two workers on two books against one on one).
+The broker runs beside, on the other core; how much processor time it takes is said. Compare ratios within one run;
+``answer`` digests the alerts.
 
 Two streams: *payments* (those of bench.py, 5 % of the accounts borrowing) and *bank* (a simulated bank with 30 % of its loans
 misused: far denser in loan money, and full of alerts).
@@ -38,8 +39,8 @@ from kafka.admin import KafkaAdminClient
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.bench import TRANSACTIONS, stream
 from streams.files.replay import replay
-from streams.live.journal import Position, decode_page
-from streams.live.names import ALERTS, JOURNAL, ORDER_HEADER, POSITION_HEADER
+from streams.live.journal import Page, Position, decode_page
+from streams.live.names import ALERTS, JOURNAL, LOAN_RISK, ORDER_HEADER, POSITION_HEADER
 from streams.settings import load_settings
 from streams.simulate.world import simulate
 from tests.broker.jars import broker_jars
@@ -48,6 +49,9 @@ from tests.broker.live_run import LiveRun, Worker, records_of, wait_until
 
 Result = dict[str, float | int | str]
 LATENCY_SHARES = (0.1, 0.5, 0.8)
+BURST_SHARE = 0.5
+"""Of the rate: a second's records are sent at once, then nothing for the rest of the second."""
+
 STOCK = Path(__file__).with_name("stock_faust.py")
 FOLDED = 'fundtrail_detect_records_total{book="0",outcome="journalled"}'
 
@@ -195,57 +199,87 @@ class Bench:
 
     # --- latency ------------------------------------------------------------------------------------------------------
 
-    def latency(self, source: Path, rate: float, share: float, seconds: float) -> Result:
-        """A bank's records at a steady rate; from the source's timestamp to the alert's on the broker."""
+    def latency(self, source: Path, rate: float, share: float, seconds: float, burst: int = 1) -> Result:
+        """A bank's records at a steady rate; from the source's timestamp to the broker's of what follows: alerts, loan states
+        (there are more of these), and the journal page between.
+
+        Args:
+            burst: records that are sent at once.
+        """
         live = self.run()
         self._stamp_on_append(live)
         per_second = rate * share
         chosen = list(_first(records_of(source), int(per_second * seconds)))
         with live.running(settings=live.settings(checkpoint_ms=10_000)) as worker:
             wait_until(lambda: '"ok": true' in _health(worker), "a ready worker", 60)
-            self._send_steadily(live, chosen, per_second)
+            self._send_steadily(live, chosen, per_second, burst)
             wait_until(lambda: _folded(worker) >= len(chosen), "all records folded", 120)
             pauses = worker.metrics()['fundtrail_checkpoint_pause_seconds{book="0"}']
-        waits = sorted(_waits_ms(live))
+        waits = _Waits(live)
+        alerts, states, pages = sorted(waits.until(ALERTS)), sorted(waits.until(LOAN_RISK)), sorted(waits.until_journal())
         return {
             "share_of_rate": share,
             "records_per_second": round(per_second),
-            "alerts": len(waits),
-            "p50_ms": _quantile(waits, 0.5),
-            "p99_ms": _quantile(waits, 0.99),
-            "p99.9_ms": _quantile(waits, 0.999),
-            "max_ms": waits[-1] if waits else 0,
+            "burst": burst,
+            "alerts": len(alerts),
+            "p50_ms": _quantile(alerts, 0.5),
+            "p99_ms": _quantile(alerts, 0.99),
+            "p99.9_ms": _quantile(alerts, 0.999),
+            "max_ms": alerts[-1] if alerts else 0,
+            "states": len(states),
+            "states_p50_ms": _quantile(states, 0.5),
+            "states_p99_ms": _quantile(states, 0.99),
+            "journal_p50_ms": _quantile(pages, 0.5),
+            "journal_p99_ms": _quantile(pages, 0.99),
             "checkpoint_pause_ms": round(pauses * 1000, 1),
         }
 
     def _stamp_on_append(self, live: LiveRun) -> None:
         from kafka.admin import ConfigResource, ConfigResourceType
 
-        resource = ConfigResource(ConfigResourceType.TOPIC, live.prefix + ALERTS, {"message.timestamp.type": "LogAppendTime"})
+        stamped = [
+            ConfigResource(ConfigResourceType.TOPIC, live.prefix + topic, {"message.timestamp.type": "LogAppendTime"})
+            for topic in (ALERTS, LOAN_RISK, JOURNAL)
+        ]
         with KafkaAdminClient(bootstrap_servers=self.bootstrap) as admin:
-            admin.alter_configs([resource])
+            admin.alter_configs(stamped)
 
-    def _send_steadily(self, live: LiveRun, records: list[tuple[str, bytes]], per_second: float) -> None:
+    def _send_steadily(self, live: LiveRun, records: list[tuple[str, bytes]], per_second: float, burst: int) -> None:
         began = time.monotonic()
         with KafkaProducer(bootstrap_servers=self.bootstrap, acks="all", linger_ms=2) as producer:
             for number, (topic, value) in enumerate(records):
-                if number % 20 == 0 and (early := began + number / per_second - time.monotonic()) > 0:
+                if number % max(20, burst) == 0 and (early := began + number / per_second - time.monotonic()) > 0:
                     time.sleep(early)
                 producer.send(live.prefix + topic, value=value, headers=[(ORDER_HEADER, b"%d" % number)], partition=0)
             producer.flush()
 
 
-def _waits_ms(live: LiveRun) -> Iterator[int]:
-    """For each alert: its timestamp on the broker less that of the source record it follows from."""
-    pages = {message.offset: decode_page(message.value) for message in live.read(JOURNAL)}
-    sent: dict[str, dict[int, int]] = {}
-    for alert in live.read(ALERTS):
-        place = Position.parse(dict(alert.headers)[POSITION_HEADER])
-        record = pages[place.offset].records[place.record]
-        topic = pages[place.offset].spans[record.span].topic
-        if topic not in sent:
-            sent[topic] = {message.offset: message.timestamp for message in live.read(topic)}
-        yield max(0, alert.timestamp - sent[topic][record.offset])
+class _Waits:
+    """From the timestamps of source records to the broker's of what follows from them, in milliseconds."""
+
+    def __init__(self, live: LiveRun) -> None:
+        self.live = live
+        self.pages = {message.offset: (message.timestamp, decode_page(message.value)) for message in live.read(JOURNAL)}
+        self.sent: dict[str, dict[int, int]] = {}
+
+    def until(self, topic: str) -> Iterator[int]:
+        """For each message of an output."""
+        for message in self.live.read(topic):
+            place = Position.parse(dict(message.headers)[POSITION_HEADER])
+            _, page = self.pages[place.offset]
+            yield max(0, message.timestamp - self._sent_ms(page, place.record))
+
+    def until_journal(self) -> Iterator[int]:
+        """For each record."""
+        for written_ms, page in self.pages.values():
+            yield from (max(0, written_ms - self._sent_ms(page, number)) for number in range(len(page.records)))
+
+    def _sent_ms(self, page: Page, number: int) -> int:
+        record = page.records[number]
+        topic = page.spans[record.span].topic
+        if topic not in self.sent:
+            self.sent[topic] = {message.offset: message.timestamp for message in self.live.read(topic)}
+        return self.sent[topic][record.offset]
 
 
 def _first(records: Iterator[tuple[str, bytes]], count: int) -> Iterator[tuple[str, bytes]]:
@@ -357,6 +391,8 @@ def main() -> None:
             for share in LATENCY_SHARES:
                 results["latency"].append(bench.latency(bank, rate, share, options.seconds))
                 print(json.dumps(results["latency"][-1]), flush=True)
+            results["bursts"] = bench.latency(bank, rate, BURST_SHARE, options.seconds, round(rate * BURST_SHARE))
+            print(json.dumps(results["bursts"]), flush=True)
     if options.json is not None:
         options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 

@@ -72,11 +72,12 @@ class Follower:
         for movement in outputs.movements:
             self._remember(movement)
         for alert in outputs.alerts:
-            kinds = self.standing.setdefault(alert.subject.loan_id or "", {})
-            if alert.status == "OPEN":
-                kinds[alert.typology] = alert.kind
-            else:
-                kinds.pop(alert.typology, None)
+            for loan_id in (alert.subject.loan_id, *(member.loan_id for member in alert.subject.members)):
+                kinds = self.standing.setdefault(loan_id or "", {})
+                if alert.status == "OPEN":
+                    kinds[alert.typology] = alert.kind
+                else:
+                    kinds.pop(alert.typology, None)
 
     def finish(self) -> None:
         """Time ends: settle the loans that are younger than the rest."""

@@ -102,11 +102,13 @@ def _lines(path: Path, kind: type[msgspec.Struct]) -> Iterator:  # type: ignore[
 
 
 def _cases(out: Path, labels: dict[str, Label]) -> Iterator[Case]:
+    """Each loan with its alerts; an alert about a group is one of each member."""
     alerts: dict[str, dict[str, Alert]] = defaultdict(dict)
     first: dict[str, dict[str, str]] = defaultdict(dict)
     for alert in _lines(out / ALERTS, Alert):
-        alerts[alert.subject.loan_id][alert.alert_id] = alert
-        first[alert.subject.loan_id].setdefault(alert.typology, alert.scored_time)
+        for loan_id in (alert.subject.loan_id, *(member.loan_id for member in alert.subject.members)):
+            alerts[loan_id or ""][alert.alert_id] = alert
+            first[loan_id or ""].setdefault(alert.typology, alert.scored_time)
     for loan_id, risk in {risk.loan_id: risk for risk in _lines(out / LOAN_RISK, LoanRisk)}.items():
         label = labels.get(loan_id)
         standing = [alert for alert in alerts[loan_id].values() if alert.status == "OPEN"]
@@ -119,7 +121,7 @@ def _cases(out: Path, labels: dict[str, Label]) -> Iterator[Case]:
 def measures(worlds: Sequence[World]) -> dict[str, object]:
     """All figures, as plain data."""
     cases = [case for world in worlds for case in world.cases]
-    standing = sum(len(case.alerts) for case in cases)
+    standing = sum(len({alert.alert_id for case in world.cases for alert in case.alerts}) for world in worlds)
     account_days = sum(world.accounts * world.days for world in worlds)
     return {
         "loans": len(cases),

@@ -1,7 +1,8 @@
 """From findings to alerts: stable ids, revisions, the money's path, sentences, the digest of the evidence.
 
 An alert is one subject (a loan, a group of loans, an account) and one typology. It is revised when what it says has changed
-enough to matter (``revise_share_min``), and withdrawn, not deleted, when it no longer holds.
+enough to matter (``revise_share_min``) and it was not said just now (``revise_hours_min``), and withdrawn, not deleted, when
+it no longer holds.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import msgspec
 
 from detectors.accounts import HELD, IN_TRANSIT
 from detectors.alert_record import Alert, Member, PathStep, RuleSetUse, Subject
-from detectors.detector import Context, Described
-from detectors.economy import AlertEconomy, AlertLimits, lowered
+from detectors.detector import AGAIN, Context, Described
+from detectors.economy import HOUR_MS, TOO_SOON, AlertEconomy, AlertLimits, lowered
 from detectors.finding import Finding
 from detectors.groups import Group
 from detectors.instants import rfc3339
@@ -56,13 +57,14 @@ class AlertBook:
             return None
         withheld = self.economy.withholds(finding, finding.kind or detector.kind, said, watermark_ms, loans_followed)
         if withheld:
-            self.counts[withheld] += 1
+            self.counts[withheld] += self._waits(finding, context) if withheld == TOO_SOON else 1
             return None
         said = said if said is not None else _open(finding)
         percentile = finding.percentile if finding.percentile is not None else self._percentile(finding)
         alert = self._compose(said, finding, detector, context, watermark_ms, percentile)
         if not said.revision:
             said.said_ms = watermark_ms
+        said.revised_ms = watermark_ms
         said.revision, said.status, said.severity = alert.revision, alert.status, alert.severity
         said.traced_minor, said.certain_minor = alert.traced_estimate_minor, alert.traced_min_minor
         said.possible_minor, said.exact = alert.traced_max_minor, alert.bounds_exact
@@ -74,6 +76,17 @@ class AlertBook:
             for loan in finding.group.loans.values():
                 loan.alerts[f"{finding.typology}/{said.alert_id}"] = said
         return alert
+
+    def _waits(self, finding: Finding, context: Context) -> bool:
+        """Have the finding judged again when it may be said; False when that is arranged already."""
+        said, about = finding.said, finding.about
+        assert said is not None, f"a first finding of {finding.typology} cannot come too soon"
+        if said.waits:
+            return False
+        said.waits = True
+        loan = about if isinstance(about, Loan) else next(iter(about.loans.values()))
+        context.remind(f"{AGAIN}{finding.typology}", loan, said.revised_ms + self.limits.revise_hours_min * HOUR_MS)
+        return True
 
     def overhear(self, typology: str, alert_id: str, customer_id: str | None, score: float | None) -> None:
         """Another book has published an alert: remember of it what an alert of this book would have left behind."""

@@ -76,6 +76,7 @@ class Contribution(Struct, frozen=True, kw_only=True, omit_defaults=True):
     weight: float
     added: float
     usual: float | None = None  # what the value mostly is; absent: not known
+    peers: str | None = None  # the peer group in which ``usual`` is usual; absent: among recent payments
 
 
 class Subject(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -170,11 +171,7 @@ class Alert(Struct, frozen=True, kw_only=True, tag_field="record", tag="alert"):
 
 
 class TracedUse(Struct, frozen=True, kw_only=True):
-    """How much of a loan went to one class of destination, by its open alerts: ``certain <= attributed <= possible``.
-
-    The class is the class of use of the last payment (``SECURITIES``); where that is ``OTHER``, what the alert calls it
-    (``RETURN_TO_BORROWER_SIDE``). Of loans without an open alert only ``left_minor`` is known, which is attributed.
-    """
+    """How much of a loan's money is with one class of destination: ``certain <= attributed <= possible``."""
 
     certain_minor: int
     attributed_minor: int
@@ -205,7 +202,9 @@ class LoanRisk(Struct, frozen=True, kw_only=True, tag_field="record", tag="loan_
     as_of: str
     human_reviewed: bool
     usable_for_pricing: bool  # only what a person has reviewed is
-    traced: dict[str, TracedUse] = {}  # where open alerts say it went; see TracedUse
+    traced: dict[str, TracedUse] = {}  # place (HELD: in visible accounts) -> how much of the loan is there now, alerts or not
+    # Where its own open alerts say it went: class of use of the last payment, else what the alert calls it.
+    alerted: dict[str, TracedUse] = {}
 
 
 class PortfolioShare(Struct, frozen=True, kw_only=True, tag_field="record", tag="portfolio_share"):

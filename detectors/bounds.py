@@ -19,13 +19,18 @@ import heapq
 from bisect import bisect_right
 from collections.abc import Collection
 
+import msgspec
 from msgspec import Struct
 
+from detectors.abroad import REMITTED
+from detectors.accounts import HELD, IN_TRANSIT, OTHER_BANK, OVERDRAFT
 from detectors.lots import Origin, Transfer
-from detectors.tracer import LENDER_ACCOUNT, Tracer
+from detectors.tracer import LENDER_ACCOUNT, LOAN_REPAYMENT, Tracer
 
 UNLIMITED = 1 << 62
 UNKNOWN_NAMED_MAX = 5
+_ACCOUNTS = frozenset({HELD, IN_TRANSIT, OTHER_BANK, OVERDRAFT, REMITTED})
+"""Places that say nothing of what the money is for."""
 
 
 class BoundLimits(Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,6 +38,7 @@ class BoundLimits(Struct, frozen=True, forbid_unknown_fields=True):
 
     transfers_max: int = 2_000
     hops_max: int = 8
+    state_transfers_max: int = 150  # in the subgraph behind a loan's state, which is bounded once per class of destination
 
 
 class Bounds(Struct, frozen=True):
@@ -194,12 +200,21 @@ class Reach:
         account = self._tracer.look(account_id, currency)
         return account is None or account.is_sink
 
-    def leading_to(self, destinations: Collection[int]) -> list[tuple[Transfer, bool]]:
+    def unseen_minor(self, paid_out_minor: int) -> int:
+        """No more of the loan than this can have gone on to where limits hide it."""
+        return min(paid_out_minor, sum(self._most.get(account_id, paid_out_minor) for account_id in self.cut))
+
+    def place_of(self, transfer: Transfer) -> str:
+        """Where the transfer's money stands when nothing moves it on."""
+        account = self._tracer.look(transfer.payee, transfer.currency)
+        return account.place if account is not None else ""
+
+    def leading_to(self, destinations: Collection[int], resting: Collection[str] = ()) -> list[tuple[Transfer, bool]]:
         """The transfers that matter for these destinations: with each, whether its payee can still lead to one of them.
 
         Money on any other transfer is elsewhere for good, which needs no node. Read backwards, so that "still" means later.
         """
-        leads: set[str] = set()
+        leads = set(resting)
         bringing_back: set[int] = set()
         kept: list[tuple[Transfer, bool]] = []
         for transfer in reversed(self.transfers):
@@ -226,9 +241,15 @@ def _seq(transfer: Transfer) -> int:
 
 
 class Subgraph:
-    """The time-expanded network of one loan for one set of destinations."""
+    """The time-expanded network of one loan for one set of destinations.
 
-    def __init__(self, reach: Reach, origin: Origin, destinations: Collection[int], until_seq: int) -> None:
+    ``destinations`` are transfers (by ``seq``) with which money is gone; on the accounts of ``resting`` it is there as long as
+    it has not left again.
+    """
+
+    def __init__(
+        self, reach: Reach, origin: Origin, destinations: Collection[int], until_seq: int, resting: Collection[str] = ()
+    ) -> None:  # fmt: skip
         self.flow = FlowNetwork()
         self.source, self.there, self.elsewhere = self.flow.node(), self.flow.node(), self.flow.node()
         self._reach, self._origin = reach, origin
@@ -238,19 +259,21 @@ class Subgraph:
         self.overdraft_reversed = False
         self._inner: dict[int, int] = {}  # id of a reversal -> the node of what it brings back
         payouts = {id(payout) for payout in origin.payouts}
-        kept = reach.leading_to(destinations)
+        kept = reach.leading_to(destinations, resting)
         self._onward = {id(transfer) for transfer, onward in kept if onward}
         seen = [transfer for transfer in reach.transfers if transfer.seq in destinations]
         self.taken_in_minor = (
-            sum(transfer.standing_minor for transfer in seen) if len(seen) == len(destinations) else origin.paid_out_minor
+            sum(transfer.standing_minor for transfer in seen)
+            if len(seen) == len(destinations) and not resting
+            else origin.paid_out_minor
         )
         for transfer, onward in kept:
             if id(transfer) in payouts:
                 self._arrive(self.source, transfer, True)
             else:
                 self._pass(transfer, onward)
-        for node in self._now.values():
-            self.flow.edge(node, self.elsewhere, UNLIMITED)
+        for account_id, node in self._now.items():
+            self.flow.edge(node, self.there if account_id in resting else self.elsewhere, UNLIMITED)
 
     def bounds(self) -> Bounds:
         """Certain and possible for the destinations."""
@@ -341,6 +364,38 @@ class Subgraph:
             self.flow.edge(inner, self.elsewhere, transfer.amount_minor - (0 if reversed_later else max(0, stays)))
         else:
             self.flow.edge(tail, node, transfer.amount_minor)
+
+
+def whereabouts(tracer: Tracer, origin: Origin, limits: BoundLimits) -> dict[str, tuple[int, Bounds]]:
+    """(Attributed, bounds) of a loan's money that is now at each class of destination where the detection ledger finds some.
+
+    Money in a pocket (securities, products) is there until it is redeemed, money with a sink for good; accounts, here or at
+    another bank, are no class. A repayment of the loan itself is not told from one of another loan, so that repayments of
+    others are not certain once the loan has repaid itself.
+    """
+    places, repaid_minor, _, _ = origin.statement()
+    wanted = {place: minor for place, minor in places.items() if minor > 0 and place not in _ACCOUNTS}
+    if not wanted:
+        return {}
+    reach = Reach(tracer, origin, UNLIMITED, msgspec.structs.replace(limits, transfers_max=limits.state_transfers_max))
+    ending: dict[str, set[int]] = {}
+    resting: dict[str, set[str]] = {}
+    for transfer in reach.transfers:
+        place = reach.place_of(transfer)
+        if reach.is_sink(transfer.payee, transfer.currency):
+            ending.setdefault(place, set()).add(transfer.seq)
+        elif place in wanted:
+            resting.setdefault(place, set()).add(transfer.payee)
+    unseen_minor = reach.unseen_minor(origin.paid_out_minor)
+    found: dict[str, tuple[int, Bounds]] = {}
+    for place, minor in wanted.items():
+        graph = Subgraph(reach, origin, ending.get(place, frozenset()), UNLIMITED, resting.get(place, frozenset()))
+        bounds = graph.bounds()
+        mixed = place == LOAN_REPAYMENT and repaid_minor > 0
+        certain = 0 if mixed else min(bounds.certain_minor, minor)
+        possible = max(minor, min(origin.paid_out_minor, bounds.possible_minor + unseen_minor))
+        found[place] = minor, Bounds(certain, possible, bounds.exact and not mixed, bounds.rests_on)
+    return found
 
 
 def bounds_of(

@@ -32,6 +32,9 @@ class FoldLimits(Struct, frozen=True, forbid_unknown_fields=True):
     pending_passages_max: int = 500  # passages of a loan whose particulars have not come
     announce_hours_max: int = 24  # how long a loan's particulars are awaited; then it is judged without them
     payout_match_days_max: int = 3  # between the two records of one payout
+    kept_loans_max: int = 50_000  # loans kept by their record alone, once their money is too old to be followed
+    kept_days_max: int = 1_095  # ... for so long after the payout, where no maturity is stated
+    kept_after_maturity_days_max: int = 90  # ... or after the maturity
     hub_payers_min: int = 500  # distinct payers that make an account a hub
     time_leap_days_max: int = 3_650  # an event this far ahead of the stream is a reject: its date is a mistake
 

@@ -32,6 +32,8 @@ PAYMENT = "PAYMENT"
 LOAN = "LOAN"
 PARTY = "PARTY"
 TIME = "TIME"
+AGAIN = "again "
+"""Before a typology's code: a reminder that what it has found is to be judged again."""
 
 
 class Payment(NamedTuple):

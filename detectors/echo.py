@@ -169,7 +169,7 @@ class EchoRule(UseRule[P]):
         for transfer in self._refunds(loan):  # a refund is one payment: beside others it is a part of the return
             if transfer.payer in by_payer:
                 by_payer[transfer.payer].append(transfer)
-        said = self.code in loan.alerts  # payments made afterwards do not unsay it
+        said = loan.has_heard(self.code)  # payments made afterwards do not unsay it
         found = [_echo(loan.hits[self._out_key], name, on, terms, said) for name, on in by_payer.items()]
         like = [echo for echo, is_like in found if is_like]
         most = max((echo for echo, _ in found), key=lambda echo: echo.on_minor)

@@ -1,7 +1,8 @@
 """Alert economy: what is not said, and why, so that what is said gets read.
 
-Breach-type alerts always pass. Pattern-type alerts have a budget per thousand loans, rest for a while after an analyst has
-found them innocent, and say less loudly what concerns an allowed counterparty. Everything held back is counted.
+Breach-type alerts always pass, though a revision of one that was said a short while ago waits. Pattern-type alerts have a
+budget per thousand loans, rest for a while after an analyst has found them innocent, and say less loudly what concerns an
+allowed counterparty. Everything held back is counted.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from detectors.loans import Passage, Published
 from detectors.parties import ALLOW
 
 DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+TOO_SOON = "revisions_too_soon"
+"""The counter of revisions that wait until some time has passed since the last one."""
 INNOCENT = frozenset({"FALSE_POSITIVE", "DATA_ERROR", "APPROVED_EXCEPTION"})
 """Outcomes that settle an alert in the borrower's favour."""
 SEVERITIES = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
@@ -29,6 +33,8 @@ class AlertLimits(Struct, frozen=True, forbid_unknown_fields=True):
     path_steps_max: int = 60  # transfers in the path, those that carried most; the rest is counted in path_steps_left_out
     members_named_max: int = 50  # members a group alert names; the rest is counted in members_left_out
     revise_share_min: float = 0.10  # an open alert is revised when a traced figure changed by this share of the loan
+    revise_hours_min: int = 24  # ... and no sooner after it was last said, unless it gets severer or more is certain
+    revise_sooner_share_min: float = 0.10  # share of the loan by which the certain amount must have grown for that
     prior_alerts_max: int = 5  # earlier alerts of the same customer named in an alert
     customers_max: int = 100_000  # customers whose earlier alerts are remembered; the oldest is forgotten
     scores_max: int = 1_000  # scores kept per typology for the percentile
@@ -50,14 +56,29 @@ class AlertEconomy:
         self.opened_ms: deque[int] = deque()  # when the patterns within the budget's days were opened
 
     def withholds(self, finding: Finding, kind: str, said: Published | None, now_ms: int, loans_followed: int) -> str:
-        """The counter of the reason why a finding is not said; "" when it is. A pattern only; withdrawals are always said."""
-        if kind != "PATTERN" or not finding.stands:
+        """The counter of the reason why a finding is not said; "" when it is. Withdrawals are always said."""
+        if not finding.stands:
+            return ""
+        if said is not None and self._too_soon(said, finding, now_ms):
+            return TOO_SOON
+        if kind != "PATTERN":
             return ""
         if said is not None and self._rests(said, finding, now_ms):
             return "revisions_resting"
         if said is None:
             return self._spend(now_ms, loans_followed)
         return ""
+
+    def _too_soon(self, said: Published, finding: Finding, now_ms: int) -> bool:
+        """Whether the alert was said a short while ago, and what has changed since can wait."""
+        if said.status != "OPEN" or finding.is_news or not finding.hits:
+            return False  # what rests on no loan money has no figures that grow
+        if now_ms - said.revised_ms >= self.limits.revise_hours_min * HOUR_MS:
+            return False
+        if SEVERITIES.index(finding.severity) > SEVERITIES.index(said.severity):
+            return False
+        grown_minor = finding.bounds.certain_minor - said.certain_minor
+        return finding.about.share(grown_minor) < self.limits.revise_sooner_share_min
 
     def _rests(self, said: Published, finding: Finding, now_ms: int) -> bool:
         if said.outcome not in INNOCENT or now_ms - said.outcome_ms >= self.limits.rest_days * DAY_MS:

@@ -16,10 +16,11 @@ from detectors import snapshot
 from detectors.accounts import OTHER_BANK, Account
 from detectors.alert import AlertBook
 from detectors.alert_record import Alert, LoanRisk, PortfolioShare
+from detectors.bounds import Bounds, whereabouts
 from detectors.calibration import Calibration
 from detectors.configuration import Configuration
 from detectors.dealings import Dealings
-from detectors.detector import Context, Described, Detector, Payment
+from detectors.detector import AGAIN, Context, Described, Detector, Payment
 from detectors.dispositions import LESSONS, Outcomes, subject_of
 from detectors.events import AccountTransaction, Disposition, Event, Fault, ListEntry, LoanDisbursement, PartyEvent, PartyLink
 from detectors.finding import Finding
@@ -29,7 +30,7 @@ from detectors.instants import rfc3339
 from detectors.learners.score import LoanScore, PaymentScore
 from detectors.learners.triage import Triage
 from detectors.legs import Key, Legs
-from detectors.lending import ANNOUNCE, RETIRE, Lending
+from detectors.lending import ANNOUNCE, FORGET, RETIRE, Lending
 from detectors.loans import LOAN_ITSELF, Loan, Passage, Published
 from detectors.lots import Origin, Transfer
 from detectors.panel import Panel
@@ -38,15 +39,15 @@ from detectors.places import Places
 from detectors.portfolio import Portfolio
 from detectors.recent import Recent
 from detectors.remittance import Remittance
-from detectors.risk import risk_of
+from detectors.risk import risk_of, state_of
 from detectors.suspects import Episode, Suspects, SuspiciousPayment, finding_of
 from detectors.tracer import DAY_MS, LENDER_ACCOUNT, LOAN_REPAYMENT, Movement, Parcel, Tracer
 from detectors.typologies import TYPOLOGIES
 
-ENGINE_VERSION = "2"
+ENGINE_VERSION = "3"
 """Changes whenever the same events may lead to other outputs; a checkpoint of another version is not folded on."""
 
-SNAPSHOT_VERSION = 3
+SNAPSHOT_VERSION = 4
 SWEEP_MS = 60_000
 """How often, in event time, the fold looks for what is due or old."""
 
@@ -151,6 +152,9 @@ class Engine:
             if event.event_type == "DISBURSED":
                 self.suspects.budget.lend()
             loan = self._disburse(event, event_time_ms)
+            if self.scoring and event.event_type != "REVERSED":
+                product = event.product_class if event.product_class != "OTHER" else None
+                self.triage.describe(event.disburse_account, event.borrower_industry, product, event_time_ms)
             if loan is not None:
                 self._judge_pending(loan, outputs)
                 self._tell_loan(loan, outputs)
@@ -201,12 +205,16 @@ class Engine:
         if self.panel.notes_dealings:
             self.dealings.note(transfer, payer, payee, txn)
         if self.scoring:
+            if txn.counterparty_industry is not None and not other.is_sink:
+                self.triage.describe(other.account_id, txn.counterparty_industry, None, event_time_ms)
             score = self.triage.see(transfer, payer, payee)
             if score is not None:
                 score = self.calibration.see(score)
                 outputs.scores = (score,)
         self.places.note_traffic(transfer, payer, payee, event_time_ms)
         repays = self._repaid_by(txn) if use == LOAN_REPAYMENT else None
+        if use == LOAN_REPAYMENT and is_debit:
+            self.lending.repay(txn.related_loan_id, txn.amount_minor)
         movement = self.tracer.pay(transfer, payer, payee, repays)
         if other_id is not None:
             self.legs.wait(key, txn.direction, event_time_ms, txn.end_to_end_id, transfer, other)  # type: ignore[arg-type]
@@ -317,17 +325,16 @@ class Engine:
 
     def _tell_payment(self, payment: Payment, outputs: Outputs) -> None:
         """A payment of interest, with the loan it names and those that wait for it, as far as their rules are known."""
-        named = self.lending.loans.get(payment.record.related_loan_id) if payment.record.related_loan_id is not None else None
+        name = payment.record.related_loan_id
+        named = self.lending.known(name) if name is not None else None
         loans = [named] if named is not None and named.rule_set is not None else []
-        for loan in self._waiting_for(payment.payer.account_id):
-            if loan is not named:
-                loans.append(loan)
+        loans += [loan for loan in self._waiting_for(payment.payer.account_id) if loan is not named]
         for finding, detector in self.panel.pay(payment, loans):
             self._hear(finding, detector, outputs)
 
     def _waiting_for(self, account_id: str) -> list[Loan]:
         """The loans for whose sake the account's payments are watched, as far as their rules are known."""
-        known = [self.lending.loans.get(loan_id) for loan_id in self.dealings.watched.get(account_id) or ()]
+        known = [self.lending.known(loan_id) for loan_id in self.dealings.watched.get(account_id) or ()]
         return [loan for loan in known if loan is not None and loan.rule_set is not None]
 
     def _tell_loan(self, loan: Loan, outputs: Outputs) -> None:
@@ -340,14 +347,16 @@ class Engine:
 
     def _hear_party(self, event: PartyEvent, outputs: Outputs) -> None:
         self.parties.hear(event)
-        loans = [loan for loan in self.lending.loans_of(event.party_id) if loan.rule_set is not None]
+        loans = [loan for loan in self.lending.owed_by(event.party_id) if loan.rule_set is not None]
         for finding, detector in self.panel.hear(event, loans):
             self._hear(finding, detector, outputs)
 
     def _tell_due(self, code: str, loan: Loan, event_time_ms: int, outputs: Outputs) -> None:
         if loan.rule_set is None:
             return  # a new loan under the id of one that was retired: the reminder was for that one
-        for finding, detector in self.panel.due(code, loan, event_time_ms):
+        again = code.startswith(AGAIN)
+        found = self.panel.again(code.removeprefix(AGAIN), loan) if again else self.panel.due(code, loan, event_time_ms)
+        for finding, detector in found:
             self._hear(finding, detector, outputs)
 
     def _hear(self, finding: Finding, detector: Described, outputs: Outputs) -> None:
@@ -355,6 +364,8 @@ class Engine:
         if not finding.stands and finding.said is None:
             self.counts[f"cleared_{finding.typology}"] += 1
             return
+        for loan in finding.released:
+            self._release(loan, finding, outputs)
         assert self.watermark_ms is not None
         alert = self.alert_book.hear(finding, detector, self.context, self.watermark_ms, len(self.lending.loans))
         if alert is None:
@@ -362,6 +373,11 @@ class Engine:
         self.subject_of_alert[alert.alert_id] = finding.about
         outputs.alerts += (alert,)
         for loan in _loans_of(finding.about):
+            self._restate(loan, outputs)
+
+    def _release(self, loan: Loan, finding: Finding, outputs: Outputs) -> None:
+        """The alert about the group is no longer one of this loan's."""
+        if finding.said is not None and loan.alerts.pop(f"{finding.typology}/{finding.said.alert_id}", None) is not None:
             self._restate(loan, outputs)
 
     # --- order and time ---------------------------------------------------------------------------------------------
@@ -402,7 +418,7 @@ class Engine:
             known = _published(subject) if subject is not None else ()
             return next((said.said_ms for said in known if said.alert_id == event.alert_id), None)
         if event.loan_id is not None:
-            loan = self.lending.loans.get(event.loan_id)
+            loan = self.lending.known(event.loan_id)
             return loan.paid_ms if loan is not None else None
         assert event.txn_id is not None, "a sound outcome names something"
         since_ms = self.triage.since_ms(event.txn_id)
@@ -430,7 +446,9 @@ class Engine:
         outputs.portfolio += self.portfolio.news(event_time_ms)
         for what, loan in self.lending.due(event_time_ms):
             if what == RETIRE:
-                self._retire(loan, outputs)
+                self._retire(loan, event_time_ms, outputs)
+            elif what == FORGET:
+                self._forget(loan)
             elif what == ANNOUNCE:
                 self._judge_pending(loan, outputs)
                 self._tell_loan(loan, outputs)
@@ -462,14 +480,30 @@ class Engine:
         for passage in pending:
             self._judge(passage, outputs)
 
-    def _retire(self, loan: Loan, outputs: Outputs) -> None:
-        """The loan is too old to be followed: its last risk state is said."""
-        self.lending.retire(loan)
+    def _retire(self, loan: Loan, now_ms: int, outputs: Outputs) -> None:
+        """The loan's money is too old to be followed: its state is said, with where the money was until now."""
+        traced = whereabouts(self.tracer, loan.origin, self.configuration.bounds)
+        loan.last_traced = {
+            place: [minor, bounds.certain_minor, bounds.possible_minor, int(bounds.exact)]
+            for place, (minor, bounds) in traced.items()
+        }
+        self.lending.retire(loan, now_ms)
         self.groups.forget(loan)
-        outputs.risks += (risk_of(loan, self.watermark_ms or 0),)
+        outputs.risks += (self._risk_of(loan),)
+        self._forget_subjects(loan, itself=not loan.kept_until_ms)
+        while (gone := self.lending.too_many()) is not None:
+            self._forget(gone)
+
+    def _forget(self, loan: Loan) -> None:
+        """Nothing more is kept of the loan: its alerts can be spoken of no more."""
+        self.lending.forget(loan)
+        self._forget_subjects(loan, itself=True)
+
+    def _forget_subjects(self, loan: Loan, *, itself: bool) -> None:
+        """Outcomes can no longer speak of alerts about groups that have ended, nor (``itself``) about the loan."""
         for said in loan.alerts.values():
             subject = self.subject_of_alert.get(said.alert_id)
-            if isinstance(subject, Loan) or (isinstance(subject, Group) and not subject.loans):
+            if (isinstance(subject, Group) and not subject.loans) or (itself and subject is loan):
                 del self.subject_of_alert[said.alert_id]
 
     # --- corrections ------------------------------------------------------------------------------------------------
@@ -505,6 +539,8 @@ class Engine:
         payee = self.tracer.account(original.payee, original.currency, OTHER_BANK)
         reversal = self._reversal_of(original, txn, amount_minor, event_time_ms)
         self.tracer.undo(original, reversal, payer, payee)
+        if original.use == LOAN_REPAYMENT:
+            self.lending.repay(txn.related_loan_id, -amount_minor)
         self.counts["reversals"] += 1
         self._reconsider(original, outputs)
 
@@ -564,7 +600,9 @@ class Engine:
                 self._restate(loan, outputs)
             self._teach(_payments_of(about, subject), event.outcome, event_time_ms)
         elif field == "loan_id":
-            loan = self.lending.loans[subject]
+            known = self.lending.known(subject)
+            assert known is not None, f"an outcome of loan {subject}, which is not known, is believed"
+            loan = known
             loan.outcomes[LOAN_ITSELF] = event.outcome
             for said in loan.alerts.values():  # what is said of it later is not settled by this
                 if self.outcomes.of("alert_id", said.alert_id) is None:
@@ -583,11 +621,17 @@ class Engine:
                 self.counts["payments_that_teach_no_more"] += 1
 
     def _restate(self, loan: Loan, outputs: Outputs) -> None:
-        risk = risk_of(loan, self.watermark_ms or 0)
-        self.portfolio.flag(loan, risk.state)
-        if risk.state != loan.risk_state or risk.open_alerts:
-            loan.risk_state = risk.state
-            outputs.risks += (risk,)
+        state, is_open = state_of(loan)
+        self.portfolio.flag(loan, state)
+        if state != loan.risk_state or is_open:
+            loan.risk_state = state
+            outputs.risks += (self._risk_of(loan),)
+
+    def _risk_of(self, loan: Loan) -> LoanRisk:
+        traced = whereabouts(self.tracer, loan.origin, self.configuration.bounds)
+        for place, (minor, certain, possible, exact) in loan.last_traced.items():
+            traced[place] = minor, Bounds(certain, possible, bool(exact), ())
+        return risk_of(loan, self.watermark_ms or 0, traced)
 
     def portfolio_shares(self) -> tuple[PortfolioShare, ...]:
         """Loan asset quality as it is now, cell by cell."""
@@ -596,7 +640,7 @@ class Engine:
     def loan_risks(self) -> Iterator[LoanRisk]:
         """The present state of every loan that is followed, in the order of their payouts."""
         for loan in self.lending.loans.values():
-            yield risk_of(loan, self.watermark_ms or 0)
+            yield self._risk_of(loan)
 
     # --- what is seen from outside ----------------------------------------------------------------------------------
 
@@ -609,12 +653,14 @@ class Engine:
         )  # fmt: skip
         total = sum((part.counts for part in parts), self.counts)
         total.update({name: count for name, count in self.dealings.forgotten().items() if count})
+        total["peer_groups_forgotten"] = self.triage.groups.forgotten
         total["ids_forgotten"] = self.seen.forgotten
         total["drifts"] = self.calibration.drift.begun
         total["episodes_forgotten"] = self.suspects.forgotten
         total["outcomes_forgotten"] = self.outcomes.held.forgotten
         total["reversible_forgotten"] = self.reversible.forgotten
         total["loans_followed"] = len(self.lending.loans)
+        total["loans_kept"] = len(self.lending.kept)
         total["accounts"] = self.tracer.number_of_accounts()
         return dict(sorted(total.items()))
 

@@ -46,6 +46,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     kind: Literal["BREACH", "PATTERN", "EVENT"] | None = None  # where it is weaker than its typology's kind
     restricted: bool = False  # only for those whom restricted alerts are routed to
     event_time_ms: int | None = None  # of what completed it, when that is no passage
+    released: tuple[Loan, ...] = ()  # loans that were members of the group and are no more
 
     @property
     def about(self) -> Loan | Group:

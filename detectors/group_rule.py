@@ -120,7 +120,7 @@ class GroupRule(ABC, Generic[P]):
             by_loan.setdefault(hit.loan.origin.number, []).append(hit)
         sums = [traced_by(own) for own in by_loan.values()]
         traced, fifo = sum(traced for traced, _ in sums), sum(fifo for _, fifo in sums)
-        bounds = _together([context.bounds(own[0].loan, own) for own in by_loan.values()] if stands else [], traced)
+        bounds = together([context.bounds(own[0].loan, own) for own in by_loan.values()] if stands else [], traced)
         members_min = self.members_min(next(iter(group.loans.values())), context)
         size = min(1.0, borrowers / (2 * members_min))
         contributions = (
@@ -176,7 +176,7 @@ class GroupRule(ABC, Generic[P]):
         """Nothing to restore."""
 
 
-def _together(bounds: Sequence[Bounds], traced: int) -> Bounds:
+def together(bounds: Sequence[Bounds], traced: int) -> Bounds:
     """Bounds of several loans at once: sums of theirs, which are valid and perhaps wide."""
     if not bounds:
         return Bounds(0, traced, False, ("not computed: the finding does not stand",))

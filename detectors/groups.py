@@ -117,6 +117,10 @@ class Groups:
             self.counts["members_forgotten"] += 1
         return True
 
+    def leave(self, group: Group, loan: Loan) -> None:
+        """A loan is no longer a member."""
+        self._leave(group, loan.origin.number)
+
     def leave_before(self, group: Group, event_time_ms: int) -> None:
         """Members whose last passage is older have not met the others; a group that was alerted on keeps its members."""
         if group.said is not None:

@@ -8,7 +8,7 @@ from collections import Counter
 from detectors.accounts import HELD, Account
 from detectors.configuration import Configuration
 from detectors.events import AccountTransaction, Fault, LoanDisbursement
-from detectors.instants import rfc3339
+from detectors.instants import midnight_ms, rfc3339
 from detectors.loans import Loan
 from detectors.lots import Transfer
 from detectors.payouts import Half, Payouts
@@ -17,6 +17,7 @@ from detectors.tracer import DAY_MS, HOUR_MS, LENDER_ACCOUNT, Tracer
 
 ANNOUNCE = "announce"
 RETIRE = "retire"
+FORGET = "forget"
 
 
 class Lending:
@@ -29,6 +30,8 @@ class Lending:
         self.loans: dict[str, Loan] = {}
         self.loan_of: dict[int, Loan] = {}  # origin number -> loan
         self.loans_by_borrower: dict[str, list[Loan]] = {}
+        self.kept: dict[str, Loan] = {}  # whose money is followed no more: their records, oldest first
+        self.kept_by_borrower: dict[str, list[Loan]] = {}
         self.timers: list[tuple[int, int, str, str]] = []  # (event time, number, what, loan_id), a heap
         self.timers_set = 0
         self.counts: Counter[str] = Counter()
@@ -110,8 +113,8 @@ class Lending:
         due = []
         while self.timers and self.timers[0][0] <= watermark_ms:
             _, _, what, loan_id = heapq.heappop(self.timers)
-            loan = self.loans.get(loan_id)
-            if loan is None or (what == ANNOUNCE and loan.rule_set is not None):
+            loan = self.known(loan_id)
+            if loan is None or (what == ANNOUNCE and loan.rule_set is not None) or not _is_meant(what, loan, watermark_ms):
                 continue
             if what == ANNOUNCE:
                 self.counts["loans_without_particulars"] += 1
@@ -119,14 +122,64 @@ class Lending:
             due.append((what, loan))
         return due
 
-    def retire(self, loan: Loan) -> None:
-        """Stop following a loan and free its memory."""
+    def retire(self, loan: Loan, now_ms: int) -> None:
+        """Stop following a loan's money and free its memory; its record is kept until the loan is over."""
         loan.origin.expire()
         self.payouts.forget(loan)
         self.loans.pop(loan.loan_id, None)
         self.loan_of.pop(loan.origin.number, None)
         self._leave_borrower(loan)
         self.counts["loans_retired"] += 1
+        until_ms = self._kept_until_ms(loan)
+        if until_ms > now_ms:
+            self._keep(loan, until_ms)
+
+    def _kept_until_ms(self, loan: Loan) -> int:
+        """Until when a loan without its money is worth keeping; 0 for one without particulars."""
+        fold = self.configuration.fold
+        if loan.info is None or not fold.kept_loans_max:
+            return 0
+        if loan.info.maturity_date is None:
+            return loan.paid_ms + fold.kept_days_max * DAY_MS
+        return midnight_ms(loan.info.maturity_date) + fold.kept_after_maturity_days_max * DAY_MS
+
+    def _keep(self, loan: Loan, until_ms: int) -> None:
+        loan.lighten(until_ms)
+        self.kept[loan.loan_id] = loan
+        if loan.borrower_id is not None:
+            self.kept_by_borrower.setdefault(loan.borrower_id, []).append(loan)
+        self._set_timer(until_ms, FORGET, loan.loan_id)
+
+    def too_many(self) -> Loan | None:
+        """The oldest of the loans that are kept by their record alone, when there are more than may be."""
+        if len(self.kept) <= self.configuration.fold.kept_loans_max:
+            return None
+        self.counts["kept_loans_forgotten"] += 1
+        return next(iter(self.kept.values()))
+
+    def forget(self, loan: Loan) -> None:
+        """Let a loan's record go."""
+        if self.kept.get(loan.loan_id) is not loan:
+            return
+        del self.kept[loan.loan_id]
+        if loan.borrower_id is not None:
+            left = [other for other in self.kept_by_borrower.pop(loan.borrower_id, ()) if other is not loan]
+            if left:
+                self.kept_by_borrower[loan.borrower_id] = left
+
+    def known(self, loan_id: str) -> Loan | None:
+        """The loan of that id, whether or not its money is still followed."""
+        return self.loans.get(loan_id) or self.kept.get(loan_id)
+
+    def owed_by(self, customer_id: str) -> list[Loan]:
+        """All loans of a customer that are known."""
+        return [*self.loans_of(customer_id), *self.kept_by_borrower.get(customer_id, ())]
+
+    def repay(self, loan_id: str | None, amount_minor: int) -> None:
+        """A record shows a repayment of principal, or (negative) takes one back."""
+        loan = self.known(loan_id) if loan_id is not None else None
+        if loan is not None:
+            loan.principal_repaid_minor += amount_minor
 
     def _leave_borrower(self, loan: Loan) -> None:
         if loan.borrower_id is not None:
@@ -146,6 +199,8 @@ class Lending:
         """Loan money appears on the account; the loan is made when it is new."""
         loan = self.loans.get(loan_id)
         if loan is None:
+            if loan_id in self.kept:  # a new loan under an old one's id
+                self.forget(self.kept[loan_id])
             origin = self.tracer.open_origin(loan_id, event_time_ms)
             loan = self.loans[loan_id] = Loan(loan_id, origin, account, event_time_ms)
             self.loan_of[origin.number] = loan
@@ -200,3 +255,10 @@ class Lending:
     def _set_timer(self, at_ms: int, what: str, loan_id: str) -> None:
         self.timers_set += 1
         heapq.heappush(self.timers, (at_ms, self.timers_set, what, loan_id))
+
+
+def _is_meant(what: str, loan: Loan, now_ms: int) -> bool:
+    """Whether a timer is the loan's own: an earlier loan of the same id may have left one behind."""
+    if what == FORGET:
+        return 0 < loan.kept_until_ms <= now_ms
+    return what not in (RETIRE, ANNOUNCE) or not loan.kept_until_ms

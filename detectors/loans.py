@@ -53,13 +53,15 @@ class Passage:
 class Published:
     """What subscribers last heard of one alert."""
 
-    __slots__ = ("alert_id", "certain_minor", "destination", "exact", "outcome", "outcome_ms", "possible_minor", "revision",
-                 "said_ms", "score", "severity", "status", "traced_minor")  # fmt: skip
+    __slots__ = ("alert_id", "certain_minor", "destination", "exact", "outcome", "outcome_ms", "possible_minor", "revised_ms",
+                 "revision", "said_ms", "score", "severity", "status", "traced_minor", "waits")  # fmt: skip
 
     def __init__(self, alert_id: str) -> None:
         self.alert_id = alert_id
         self.revision = 0
         self.said_ms = 0  # event time at which it was first said
+        self.revised_ms = 0  # ... and last
+        self.waits = False  # a revision is held back until it may be said
         self.status = "WITHDRAWN"
         self.severity = "LOW"
         self.score = 0.0
@@ -76,9 +78,9 @@ class Loan:
     """One loan. ``info`` is None as long as only its deposit credit has been seen."""
 
     __slots__ = ("account", "alerts", "amount_minor", "borrower_id", "cells", "counted_minor", "entrusted_accounts", "flagged",
-                 "hits", "info", "loan_id",
-                 "marks", "origin", "outcomes", "paid_ms", "pending", "related", "risk_state", "rule_set", "rule_why", "stood",
-                 "suspicion")  # fmt: skip
+                 "hits", "info", "kept_until_ms", "last_traced", "loan_id",
+                 "marks", "origin", "outcomes", "paid_ms", "pending", "principal_repaid_minor", "related", "risk_state",
+                 "rule_set", "rule_why", "stood", "suspicion")  # fmt: skip
 
     def __init__(self, loan_id: str, origin: Origin, account: Account, paid_ms: int) -> None:
         self.loan_id = loan_id
@@ -102,12 +104,31 @@ class Loan:
         self.related: dict[str, list[Transfer]] = {}  # typology -> payments it counts that carried no money of the loan
         self.marks: dict[str, list[int]] = {}  # typology -> figures it keeps between two looks
         self.suspicion = 0.0  # the highest score of a payment that carried its money, over hops
+        self.principal_repaid_minor = 0  # by records that name it, whosever money it was
+        self.kept_until_ms = 0  # above 0: its money is followed no more, and it is kept until then for the sake of its record
+        self.last_traced: dict[str, list[int]] = {}  # then: place -> [attributed, certain, possible, exact] when it last was
         self.stood: dict[str, tuple[int, ...]] = {}  # typology -> the passages (by ``seq``) on which it last stood
+
+    def lighten(self, kept_until_ms: int) -> None:
+        """Its money is followed no more: what was remembered of its way is let go, its record stays."""
+        self.kept_until_ms = kept_until_ms
+        self.hits, self.related, self.stood, self.pending = {}, {}, {}, []
+        self.origin.payouts = []
+
+    @property
+    def owed_minor(self) -> int:
+        """What was paid out less repayments of principal and payouts that were taken back, as far as records show them."""
+        repaid_minor = max(self.principal_repaid_minor, self.origin.repaid_minor)
+        return max(0, self.origin.paid_out_minor - repaid_minor - self.origin.reversed_minor)
 
     @property
     def currency(self) -> str:
         """The currency that it was paid out in."""
         return self.account.currency
+
+    def has_heard(self, typology: str) -> bool:
+        """Whether something was ever said of it under a typology, alone or as a member of a group."""
+        return typology in self.alerts or any(key.startswith(f"{typology}/") for key in self.alerts)
 
     def share(self, amount_minor: int) -> float:
         """An amount as a share of the loan; a ratio for judging, never money."""

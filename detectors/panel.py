@@ -64,6 +64,20 @@ class Panel:
             for finding in detector.heard(event, loans, self.context):
                 yield finding, detector
 
+    def again(self, code: str, loan: Loan) -> Found:
+        """What one detector has found of the loan, and of the groups that it is in, is judged again."""
+        groups = self.context.groups.groups_of(code, loan)
+        for said in (loan.alerts.get(code), *(group.said for group in groups)):
+            if said is not None:
+                said.waits = False
+        hits = [hit for counted in loan.hits.values() for hit in counted]
+        hits += [hit for group in groups for hit in group.hits()]
+        seqs = frozenset(hit.transfer.seq for hit in hits)
+        for detector in self.detectors:
+            if detector.code == code:
+                for finding in detector.reconsider(loan, seqs, self.context):
+                    yield finding, detector
+
     def due(self, code: str, loan: Loan, at_ms: int) -> Found:
         """A detector wanted to be reminded."""
         for detector in self.detectors:

@@ -8,7 +8,9 @@ Retired loans stay counted as they were last: a vintage is judged by all of its 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
+import msgspec
 from msgspec import Struct
 
 from detectors.alert_record import PortfolioShare
@@ -26,6 +28,7 @@ class PortfolioLimits(Struct, frozen=True, forbid_unknown_fields=True):
     """How finely the portfolio is cut."""
 
     cells_max: int = 10_000  # combinations of currency, dimension and value; loans of further values count as others
+    say_minutes: int = 60  # a cell that has changed is said at most once in so many minutes, counted from midnight
 
 
 class Portfolio:
@@ -36,7 +39,7 @@ class Portfolio:
         self.utc_offset_ms = utc_offset_minutes * 60_000
         self.cells: dict[str, list[int]] = {}  # cell -> [loans, paid out, flagged loans, paid out to them]
         self.changed: dict[str, None] = {}  # cells of which there is news
-        self.said_day = -1
+        self.said_span = -1  # of say_minutes each, since the epoch
         self.counts: Counter[str] = Counter()
 
     def lend(self, loan: Loan) -> None:
@@ -65,12 +68,11 @@ class Portfolio:
             self.changed[cell] = None
 
     def news(self, now_ms: int) -> tuple[PortfolioShare, ...]:
-        """Once a calendar day: the cells that have changed."""
-        day = (now_ms + self.utc_offset_ms) // 86_400_000
-        if day == self.said_day or not self.changed:
-            self.said_day = day
+        """Once in every ``say_minutes``: the cells that have changed."""
+        span = (now_ms + self.utc_offset_ms) // (self.limits.say_minutes * 60_000)
+        if span == self.said_span:
             return ()
-        self.said_day = day
+        self.said_span = span
         changed, self.changed = self.changed, {}
         return tuple(self._share(cell, now_ms) for cell in sorted(changed))
 
@@ -101,6 +103,26 @@ class Portfolio:
         loans, paid_out, flagged_loans, flagged = self.cells[cell]
         return PortfolioShare(
             dimension=dimension, value=value, currency=currency, loans=loans, flagged_loans=flagged_loans,  # type: ignore[arg-type]
-            disbursed_minor=paid_out, flagged_minor=flagged, share=round(flagged / paid_out, 6) if paid_out else 0.0,
-            as_of=rfc3339(now_ms),
+            disbursed_minor=paid_out, flagged_minor=flagged, share=_ratio(flagged, paid_out), as_of=rfc3339(now_ms),
         )  # fmt: skip
+
+
+def added_up(shares: Iterable[PortfolioShare]) -> dict[tuple[str, str, str], PortfolioShare]:
+    """The cuts of several books as those of one bank, by currency, dimension and value; as of the latest."""
+    total: dict[tuple[str, str, str], PortfolioShare] = {}
+    for share in shares:
+        key = (share.currency, share.dimension, share.value)
+        total[key] = _sum(total[key], share) if key in total else share
+    return dict(sorted(total.items()))
+
+
+def _sum(one: PortfolioShare, other: PortfolioShare) -> PortfolioShare:
+    flagged, paid_out = one.flagged_minor + other.flagged_minor, one.disbursed_minor + other.disbursed_minor
+    return msgspec.structs.replace(
+        one, loans=one.loans + other.loans, flagged_loans=one.flagged_loans + other.flagged_loans, flagged_minor=flagged,
+        disbursed_minor=paid_out, share=_ratio(flagged, paid_out), as_of=max(one.as_of, other.as_of),
+    )  # fmt: skip
+
+
+def _ratio(flagged: int, paid_out: int) -> float:
+    return round(flagged / paid_out, 6) if paid_out else 0.0

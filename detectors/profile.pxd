@@ -4,16 +4,17 @@ cimport cython
 cdef long PEERS, PEER, SCALARS, IN0, OUT0, WIDTH, NUMBER, FIRST, IN_T, OUT_T
 cdef long X_IN_T, X_OUT_T, IN_N, IN_S, OUT_N, OUT_S, X_IN_N, X_IN_S, X_OUT_N, X_OUT_S
 cdef long COUNT_IN, COUNT_OUT, NEW_IN, NEW_OUT, MEAN_IN, MEAN_OUT, X_COUNT_IN, X_COUNT_OUT, X_MEAN_IN, X_MEAN_OUT
-cdef long BAD_OUT, BAD_IN, GOOD, BAD_T, CURRENCY, BINS, KINDS
-cdef double FAR, AGE, NEAR, WIDE, MEAN_OVER
+cdef long BAD_OUT, BAD_IN, GOOD, BAD_T, CURRENCY, GROUP, BINS, KINDS
+cdef long TRAIL_MAX
+cdef double TRAIL_HOPS, FAR, AGE, NEAR, WIDE, MEAN_OVER
 
 
 cdef class Profiles:
     cdef public long size_max, size
-    cdef public object store, out, wide_store, grid_store, decay_store
+    cdef public object store, out, wide_store, grid_store, decay_store, way_store
     cdef float[::1] rows
     cdef float[::1] x
-    cdef double[::1] wide, grid, decay
+    cdef double[::1] wide, grid, decay, way
 
     @cython.locals(slot=cython.long, at=cython.long, i=cython.long)
     cpdef object open(self, long number, double days)
@@ -64,3 +65,7 @@ cdef class Profiles:
     cdef void sources(self, long u, long v, long payer, long payee, double days, long j) noexcept
     @cython.locals(i=cython.long)
     cdef bint is_recent(self, long base, long peer, double days) noexcept
+    @cython.locals(count=cython.long, at=cython.long, ring=cython.double, since=cython.double, bad=cython.double, steps=cython.double, who=cython.long, before=cython.double, q=cython.long, b=cython.long, other=cython.long, i=cython.long)
+    cdef void trail(self, long payer, long payee, double days, long j) noexcept
+    @cython.locals(i=cython.long)
+    cdef bint is_fresh(self, long other, long count) noexcept

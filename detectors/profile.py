@@ -26,7 +26,7 @@ WIDTH = SCALARS + 2 * PEERS * PEER
 # What is asked of a counterparty stands in the first 64 bytes of its row: one fetch from memory.
 NUMBER, IN_T, OUT_T = 0, 1, 2
 IN_N, OUT_N = 3, 6
-BAD_OUT, BAD_IN, BAD_T, GOOD, FIRST, CURRENCY = 9, 10, 11, 12, 13, 14
+BAD_OUT, BAD_IN, BAD_T, GOOD, FIRST, CURRENCY, GROUP = 9, 10, 11, 12, 13, 14, 15
 IN_S, OUT_S = 16, 19
 X_IN_T, X_OUT_T, X_IN_N, X_IN_S, X_OUT_N, X_OUT_S = 22, 23, 24, 25, 26, 27
 COUNT_IN, COUNT_OUT, NEW_IN, NEW_OUT, MEAN_IN, MEAN_OUT = 28, 29, 30, 31, 32, 33
@@ -35,6 +35,8 @@ FAR = 1000.0
 AGE = 30.0
 NEAR = 5.0
 WIDE = 20.0
+TRAIL_MAX = 32
+TRAIL_HOPS = 8.0
 MEAN_OVER = 30.0
 BINS = 128
 KINDS = 256
@@ -43,6 +45,7 @@ KINDS = 256
 ROW_FLOATS = WIDTH
 ROW_BYTES = 4 * WIDTH
 ROW_NUMBER = NUMBER
+ROW_GROUP = GROUP
 
 
 def names_of_features() -> tuple[str, ...]:
@@ -62,6 +65,8 @@ def names_of_features() -> tuple[str, ...]:
     names += ["match", "match_age", "match_ratio", "of_in_3d", "of_in_14d"]
     names += ["pair_count", "pair_since", "pair_of_last", "pair_back_count", "pair_back_since"]
     names += ["groups_5d", "groups_20d", "common_source", "cycle", "shortcut"]
+    names += ["ring_hops", "ring_days", "trail_hops", "trail_accounts", "trail_confirmed_share"]
+    names += ["payee_novelty"]  # not made here: detectors/learners/novelty.py
     return tuple(names)
 
 
@@ -88,6 +93,8 @@ class Profiles:
         self.grid = self.grid_store
         self.decay_store = array("d", _decays())
         self.decay = self.decay_store
+        self.way_store = array("d", bytes(8 * 3 * TRAIL_MAX))  # account, time, steps: whom the walk back has met
+        self.way = self.way_store
 
     # --- rows -------------------------------------------------------------------------------------------------------
 
@@ -491,6 +498,7 @@ class Profiles:
         self.x[j] = near
         self.x[j + 1] = wide
         self.sources(u, v, payer, payee, days, j + 2)
+        self.trail(payer, payee, days, j + 5)
 
     def sources(self, u: int, v: int, payer: int, payee: int, days: float, j: int) -> None:
         """Who paid the payers: sources in common, the payee among them, or a payee who is paid by a payer's payer itself."""
@@ -532,6 +540,60 @@ class Profiles:
         self.x[j] = common
         self.x[j + 1] = cycle
         self.x[j + 2] = shortcut
+
+    def trail(self, payer: int, payee: int, days: float, j: int) -> None:
+        """Walk back over whom the payer's money may have come from, in falling order of time, nearest first.
+
+        Does the payee stand there, its money has gone round. Bounded in accounts (``TRAIL_MAX``), steps and days.
+        """
+        self.way[0] = payer
+        self.way[1] = days
+        self.way[2] = 1.0
+        count = 1
+        at = 0
+        ring = 0.0
+        since = FAR
+        bad = 0.0
+        steps = 1.0
+        while at < count and ring == 0.0:
+            who = int(self.way[3 * at])
+            before = self.way[3 * at + 1]
+            steps = self.way[3 * at + 2]
+            q = self.slot(who) * WIDTH
+            at += 1
+            if self.rows[q + NUMBER] != who:
+                continue
+            if self.rows[q + BAD_OUT] + self.rows[q + BAD_IN] > 0.0:
+                bad += 1.0
+            for i in range(PEERS):
+                b = q + IN0 + i * PEER
+                if self.rows[b] < 0.0 or days - self.rows[b + 1] > WIDE:
+                    break
+                if self.rows[b + 1] > before:
+                    continue
+                other = int(self.rows[b])
+                if other == payee:
+                    if steps > 1.0:
+                        ring = steps + 1.0
+                        since = days - self.rows[b + 1]
+                        break
+                elif steps < TRAIL_HOPS and count < TRAIL_MAX and self.is_fresh(other, count):
+                    self.way[3 * count] = other
+                    self.way[3 * count + 1] = self.rows[b + 1]
+                    self.way[3 * count + 2] = steps + 1.0
+                    count += 1
+        self.x[j] = ring
+        self.x[j + 1] = since
+        self.x[j + 2] = self.way[3 * count - 1] - 1.0
+        self.x[j + 3] = count - 1
+        self.x[j + 4] = bad / (at + 1.0)
+
+    def is_fresh(self, other: int, count: int) -> bool:
+        """Whether the walk back has not met an account."""
+        i = 0
+        while i < count and self.way[3 * i] != other:
+            i += 1
+        return i == count
 
     def is_recent(self, base: int, peer: int, days: float) -> bool:
         """Whether a counterparty was dealt with in the last 20 days."""

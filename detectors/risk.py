@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from detectors.accounts import HELD
 from detectors.alert_record import LoanRisk, TracedUse
+from detectors.bounds import Bounds
 from detectors.economy import INNOCENT
 from detectors.instants import rfc3339
 from detectors.loans import Loan, Published
@@ -15,13 +17,13 @@ INCONCLUSIVE = "INCONCLUSIVE_MONITOR"
 State = Literal["NORMAL", "WATCH", "SUSPICIOUS", "CONFIRMED", "CLEARED"]
 
 
-def risk_of(loan: Loan, as_of_ms: int) -> LoanRisk:
-    """The present state of a loan, with its conservation account."""
-    unsettled = {
-        code: said
-        for code, said in loan.alerts.items()
-        if said.status == "OPEN" and loan.outcomes.get(said.alert_id) not in INNOCENT
-    }
+def risk_of(loan: Loan, as_of_ms: int, whereabouts: Mapping[str, tuple[int, Bounds]]) -> LoanRisk:
+    """The present state of a loan, with its conservation account.
+
+    Args:
+        whereabouts: its money by place, attributed and bounded; see :func:`detectors.bounds.whereabouts`.
+    """
+    unsettled = _unsettled(loan)
     reasons = sorted({code.partition("/")[0] for code in unsettled})
     places, repaid, reversed_minor, dropped = loan.origin.statement()
     return LoanRisk(
@@ -31,8 +33,23 @@ def risk_of(loan: Loan, as_of_ms: int) -> LoanRisk:
         paid_out_minor=loan.origin.paid_out_minor, held_minor=places.pop(HELD, 0), left_minor=dict(sorted(places.items())),
         repaid_minor=repaid, reversed_minor=reversed_minor, dropped_minor=dict(sorted(dropped.items())),
         as_of=rfc3339(as_of_ms), human_reviewed=bool(loan.outcomes), usable_for_pricing=_is_reviewed(loan),
-        traced=_traced(unsettled),
+        traced=_traced(whereabouts), alerted=_alerted(unsettled),
     )  # fmt: skip
+
+
+def state_of(loan: Loan) -> tuple[State, bool]:
+    """(Its state, whether an alert is open)."""
+    unsettled = _unsettled(loan)
+    return _state(loan, unsettled), bool(unsettled)
+
+
+def _unsettled(loan: Loan) -> dict[str, Published]:
+    """The loan's open alerts that no analyst has settled in its favour, by typology."""
+    return {
+        code: said
+        for code, said in loan.alerts.items()
+        if said.status == "OPEN" and loan.outcomes.get(said.alert_id) not in INNOCENT
+    }
 
 
 def _is_reviewed(loan: Loan) -> bool:
@@ -41,7 +58,16 @@ def _is_reviewed(loan: Loan) -> bool:
     return bool(concluded) and all(said.alert_id in concluded for said in loan.alerts.values() if said.status == "OPEN")
 
 
-def _traced(unsettled: dict[str, Published]) -> dict[str, TracedUse]:
+def _traced(whereabouts: Mapping[str, tuple[int, Bounds]]) -> dict[str, TracedUse]:
+    """Where the loan's money is as a whole, whatever was alerted on."""
+    return {
+        place: TracedUse(certain_minor=bounds.certain_minor, attributed_minor=minor, possible_minor=bounds.possible_minor,
+                         exact=bounds.exact)
+        for place, (minor, bounds) in sorted(whereabouts.items())
+    }  # fmt: skip
+
+
+def _alerted(unsettled: dict[str, Published]) -> dict[str, TracedUse]:
     """Where the loan's own open alerts say that its money went; of two about one class of destination the larger."""
     traced: dict[str, TracedUse] = {}
     own = [said for code, said in unsettled.items() if "/" not in code and said.destination is not None]

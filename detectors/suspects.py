@@ -19,6 +19,7 @@ from detectors.finding import NOTHING_TRACED, Finding
 from detectors.groups import Group
 from detectors.instants import rfc3339
 from detectors.learners import score as learned
+from detectors.learners.peers import ALL
 from detectors.loans import Published
 from detectors.money import format_money
 from detectors.ruleset import RuleSet, choose_rule_set
@@ -139,7 +140,7 @@ def finding_of(
         look_alikes=(_drift(drifting),),
         contributions=tuple(
             Contribution(feature=item.feature, value=round(item.value, 4), usual=round(item.usual, 4),
-                         weight=round(item.weight, 4), added=round(item.weight, 4))
+                         weight=round(item.weight, 4), added=round(item.weight, 4), peers=item.peers)
             for item in told
         ),
         sentence=_sentence(score, told, episode.currency), related=tuple(episode.payments), event_time_ms=score.event_time_ms,
@@ -171,9 +172,14 @@ def _sentence(
     amount, tail = format_money(score.amount_minor, currency), f"{max(1 - score.percentile / 100, 0.0001):.2%}"
     reasons_en = ", ".join(f"{item.feature.replace('_', ' ')} {item.value:.3g} (usual {item.usual:.3g})" for item in why[:3])
     reasons_zh = "、".join(f"{item.feature} {item.value:.3g}（通常{item.usual:.3g}）" for item in why[:3])
+    peers_en = f" The payee was compared with its peers ({score.peers})." if score.peers != ALL else ""
+    peers_zh = f"收款账户的同类账户（{score.peers}）作为比较基准。" if score.peers != ALL else ""
     english = (
         f"Payment {score.txn_id} of {amount} from {score.payer} to {score.payee} stands out among recent payments "
-        f"(top {tail} by score), mostly by {reasons_en}."
+        f"(top {tail} by score), mostly by {reasons_en}.{peers_en}"
     )
-    chinese = f"{score.payer}向{score.payee}的支付{score.txn_id}（{amount}）在近期支付中评分居前{tail}，主要因为{reasons_zh}。"
+    chinese = (
+        f"{score.payer}向{score.payee}的支付{score.txn_id}（{amount}）在近期支付中评分居前{tail}，"
+        f"主要因为{reasons_zh}。{peers_zh}"
+    )
     return english, chinese

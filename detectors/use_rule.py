@@ -16,6 +16,7 @@ from detectors.detector import Context, Payment
 from detectors.events import PartyEvent
 from detectors.finding import NOTHING_TRACED, Finding
 from detectors.loans import Loan, Passage
+from detectors.uses import POCKETS
 from detectors.verdict import Weighed, weigh
 
 HITS_MAX = 200
@@ -52,6 +53,14 @@ class UseRule(ABC, Generic[P]):
     @abstractmethod
     def share_min(self, loan: Loan, hits: list[Passage], context: Context) -> float:
         """The share of the loan from which the passages break the rule."""
+
+    def is_of_a_known_party(self, passage: Passage, hops_max: int, window_days: int, context: Context) -> bool:
+        """Whether a passage, near enough to the payout, reached somebody of whom public facts may be known; cheapest first."""
+        payee = passage.payee
+        if not context.parties.notes or payee.is_sink or payee.place in POCKETS:
+            return False
+        hours = passage.loan.hours_since_payout(passage.transfer.event_time_ms)
+        return passage.hops <= hops_max and hours <= window_days * 24
 
     def look_alikes(self, loan: Loan, hits: list[Passage], weighed: Weighed, context: Context) -> tuple[LookAlike, ...]:
         """Further innocent explanations; one NOT_EXCLUDED clears the finding."""

@@ -39,6 +39,11 @@ PARTY_MEANINGS = frozenset({
 })  # fmt: skip
 """What a code of a party event may mean."""
 
+CLASSES = frozenset({
+    SECURITIES, WEALTH, PROPERTY, TIME_DEPOSIT, CASH, QUASI_CASH, LENDER, HUB, PURCHASE, AGENCY, OTHER,
+})  # fmt: skip
+"""What a merchant code, an industry, a word or a list may mean; repayments and interest are told by the type of the record."""
+
 POCKETS = frozenset({SECURITIES, WEALTH, TIME_DEPOSIT})
 
 _BY_TYPE: dict[str, str] = {
@@ -58,8 +63,13 @@ _SPECIFIC = frozenset({
 
 
 class CodeLists(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which codes and words mean which class of use; from ``rulesets/codes.toml``."""
+    """Which codes and words mean which class of use; from ``rulesets/codes.toml`` or a bank's own code file.
 
+    Of two beginnings of an industry code, and of two words, the one that stands first is found.
+    """
+
+    codes_id: str = "shipped"
+    version: str = "1"
     mcc: dict[str, str] = {}  # merchant category code -> class
     industry: dict[str, str] = {}  # prefix of a GB/T 4754 code -> class
     memo: dict[str, str] = {}  # word in the memo -> class; weak evidence, used last

@@ -89,7 +89,7 @@ def weigh(
         certain_part: how much of that share has to be certain; less than 1 for patterns only.
     """
     traced, fifo = traced_by(hits)
-    if loan.share(traced) < share_min and code not in loan.alerts:
+    if loan.share(traced) < share_min and not loan.has_heard(code):
         bounds = Bounds(0, traced, False, ("not computed: below the rule's share",))  # nobody asks; a flow costs more
     else:
         bounds = context.bounds(loan, hits)
@@ -106,7 +106,7 @@ def weigh(
     unknown = any(not account.balance_known for account in between)
     # asked before the first alert only: payments drummed up afterwards must not withdraw it
     last_ms = hits[-1].transfer.event_time_ms
-    trades = code not in loan.alerts and _trades(context, loan, hits, last_ms)
+    trades = not loan.has_heard(code) and _trades(context, loan, hits, last_ms)
     own = all(context.side(loan, account, last_ms) == BORROWER for account in between)
     all_quick = len(quick) == len(hits)
     likeness = chain is not None and chain >= CHAIN_RATIO_MIN
@@ -191,7 +191,7 @@ def _way_speaks(
     like = alike(quick, CHAIN_RATIO_MIN, 1 / CHAIN_RATIO_MIN)
     if not like or loan.share(traced_by(like)[0]) < share_min:
         return False
-    if code in loan.alerts or not _trades(context, loan, like, last_ms):
+    if loan.has_heard(code) or not _trades(context, loan, like, last_ms):
         return True
     closely = alike(quick, TRADE_RATIO_MIN, 1.0)
     accounts = {left.payer for hit in closely for _, left in _stays(hit)}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +20,9 @@ from msgspec import Struct
 from detectors.events import ListName
 from detectors.ruleset import HEAD_KEYS, SOURCE_KEYS, RuleSet, Scorecard, Source, is_date
 from detectors.typologies import PARAMETER_TYPES
+from streams.code_lists import CODES_ID, mistakes_of_codes
+from streams.mistake import Mistake, Text, read_toml, suggestion
+from streams.settings import files_of
 
 SHIPPED = resources.files("detectors") / "rulesets"
 SMALL_AMOUNT_MINOR = 100_000
@@ -28,54 +30,15 @@ SMALL_AMOUNT_MINOR = 100_000
 LISTS = frozenset(get_args(ListName))
 
 
-class Mistake(Struct, frozen=True, order=True):
-    """Something wrong with a rule file: where, what, and what to do about it."""
-
-    file: str
-    line: int  # 0 when it belongs to no line
-    place: str  # [section] key
-    what: str
-    remedy: str
-
-    def __str__(self) -> str:
-        """``file:line: [section] key: what. Remedy.``"""
-        line = f":{self.line}" if self.line else ""
-        end = "" if self.remedy.endswith("?") else "."
-        return f"{self.file}{line}: {self.place + ': ' if self.place else ''}{self.what}. {self.remedy}{end}"
-
-
-class Text:
-    """A rule file's text, and where in it a key stands."""
-
-    def __init__(self, file: str, text: str) -> None:
-        self.file = file
-        self.lines = text.splitlines()
-
-    def line_of(self, section: str, key: str = "") -> int:
-        """The line of a section's header, or of a key in it; 0 when it is not found."""
-        now, header = "", 0
-        for number, line in enumerate(self.lines, start=1):
-            found = re.match(r"\s*\[+([^\]]+)\]", line)
-            if found is not None:
-                now = found[1].strip()
-                header = number if now == section else header
-                if key and now == f"{section}.{key}":
-                    return number
-            elif key and now == section and re.match(rf"\s*\"?{re.escape(key)}\"?\s*=", line):
-                return number
-        return header
-
-    def mistake(self, section: str, key: str, what: str, remedy: str) -> Mistake:
-        """A mistake at that place."""
-        place = " ".join(part for part in (f"[{section}]" if section else "", key) if part)
-        return Mistake(self.file, self.line_of(section, key), place, what, remedy)
-
-
 def lint(paths: Sequence[Path]) -> list[Mistake]:
-    """All mistakes of the files, by file and line; the shipped rule sets, as far as none is replaced, count for overlaps."""
+    """All mistakes of the files and of those in folders, by file and line.
+
+    The shipped rule sets, as far as none is replaced, count for overlaps.
+    """
     mistakes: list[Mistake] = []
     dated: list[tuple[Text, dict[str, Any]]] = []
-    for path in paths:
+    codes: list[Text] = []
+    for path in files_of(paths):
         try:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
@@ -83,20 +46,24 @@ def lint(paths: Sequence[Path]) -> list[Mistake]:
             continue
         found, data = lint_text(str(path), text)
         mistakes += found
-        if data:
+        if CODES_ID in data:
+            codes.append(Text(str(path), text))
+        elif data:
             dated.append((Text(str(path), text), data))
+    for second in codes[1:]:
+        what = f"a second code file beside {codes[0].file}"
+        mistakes.append(second.mistake("", CODES_ID, what, "One may be named: put them together"))
     return sorted([*mistakes, *_overlaps(dated)])
 
 
 def lint_text(file: str, text: str) -> tuple[list[Mistake], dict[str, Any]]:
-    """The mistakes of one rule file's text, and what it holds (nothing when it is no TOML)."""
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        line = re.search(r"line (\d+)", str(error))
-        what = f"broken TOML: {str(error).rstrip('.')}"
-        return [Mistake(file, int(line[1]) if line else 0, "", what, "Mend the line; nothing else was looked at")], {}
+    """The mistakes of the text of one rule file or code file, and what it holds (nothing when it is no TOML)."""
+    broken, data = read_toml(file, text)
+    if broken:
+        return broken, {}
     place = Text(file, text)
+    if CODES_ID in data:
+        return list(mistakes_of_codes(place, data)), data
     return [*_of_head(place, data), *_of_sections(place, data)], data
 
 
@@ -109,14 +76,14 @@ def _of_head(place: Text, data: Mapping[str, Any]) -> Iterator[Mistake]:
             known = sorted(PARAMETER_TYPES) if isinstance(value, dict) else sorted(HEAD_KEYS - {"scorecard"})
             what = "unknown section" if isinstance(value, dict) else "unknown key"
             section, name = (key, "") if isinstance(value, dict) else ("", key)
-            yield place.mistake(section, name, what, _suggestion(key, known))
+            yield place.mistake(section, name, what, suggestion(key, known))
     for key, kind in (("rule_set_id", str), ("version", str), ("effective_from", str)):
         if not isinstance(data.get(key), kind):
             yield place.mistake("", key, "missing, or no text", f'Write {key} = "..." at the top of the file')
     known_ids = [tomllib.loads(text)["rule_set_id"] for _, text in shipped_texts()]
     if "extends" in data and data["extends"] not in known_ids:
         yield place.mistake(
-            "", "extends", f"there is no rule set {data['extends']!r}", _suggestion(str(data["extends"]), known_ids)
+            "", "extends", f"there is no rule set {data['extends']!r}", suggestion(str(data["extends"]), known_ids)
         )
     dates = [data[key] for key in ("effective_from", "effective_until") if isinstance(data.get(key), str)]
     for key in ("effective_from", "effective_until"):
@@ -163,7 +130,7 @@ def _of_fields(place: Text, section: str, given: Mapping[str, Any], kind: type[S
     sound: dict[str, Any] = {}
     for key, value in given.items():
         if key not in types:
-            yield place.mistake(section, key, "unknown key", _suggestion(key, sorted(types)))
+            yield place.mistake(section, key, "unknown key", suggestion(key, sorted(types)))
             continue
         try:
             sound[key] = msgspec.convert(value, types[key])
@@ -194,7 +161,7 @@ def _of_units(place: Text, section: str, key: str, value: Any) -> Iterator[Mista
         yield place.mistake(section, key, "an empty word is found in every memo", "Leave it out")
     if key == "lists":
         for name in [name for name in value if name not in LISTS]:
-            yield place.mistake(section, key, f"there is no list {name!r}", _suggestion(name, sorted(LISTS)))
+            yield place.mistake(section, key, f"there is no list {name!r}", suggestion(name, sorted(LISTS)))
 
 
 def _plain(error: msgspec.ValidationError) -> str:
@@ -214,11 +181,6 @@ def _remedy(key: str, value: Any) -> str:
     if isinstance(value, str):
         return "Without quotes when it is a number; in square brackets when it is a list"
     return "See the parameter's row in docs/detectors"
-
-
-def _suggestion(name: str, known: Sequence[str]) -> str:
-    close = get_close_matches(name, known, n=1, cutoff=0.6) or get_close_matches(name.upper(), known, n=1, cutoff=0.6)
-    return f"Did you mean {close[0]}?" if close else f"Known here: {', '.join(known)}"
 
 
 # --- dates --------------------------------------------------------------------------------------------------------------

@@ -1,15 +1,15 @@
 """Settings: one frozen value made once at the edge, from the package's rule sets and an optional TOML file.
 
 The file may hold ``utc_offset_minutes``, ``bookings``, ``typologies``, ``rule_sets`` (paths of further rule files, which
-replace shipped ones of the same id) and the sections of :data:`SECTIONS`, which the fold depends on, and of
-:data:`~streams.live_settings.LIVE_SECTIONS`, for the live path; their keys are listed with defaults and consequences in
-``docs/configuration.md``.
+replace shipped ones of the same id, of one code file, or of folders of them), the sections of :data:`SECTIONS`, which the
+fold depends on, and those of :data:`~streams.live_settings.LIVE_SECTIONS`, for the live path; their keys are listed with
+defaults and consequences in ``docs/configuration.md``.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,9 @@ from detectors.ruleset import RuleSet, RuleSetMistake, extended, overlaps, parse
 from detectors.tracer import TraceLimits
 from detectors.typologies import PARAMETER_TYPES
 from detectors.uses import CodeLists
+from streams.code_lists import CODES_ID, code_lists, mistakes_of_codes, shipped_codes
 from streams.live_settings import LIVE_SECTIONS, LiveSettings
+from streams.mistake import Text
 
 SHIPPED_RULE_SETS = ("cn-2009-2010.toml", "cn-2024.toml")
 
@@ -77,7 +79,7 @@ def load_settings(path: Path | None = None, rule_files: Sequence[Path] = ()) -> 
     """The shipped settings, or those of a file.
 
     Args:
-        rule_files: further rule files beside those that the settings name.
+        rule_files: further rule files, code files or folders of them, beside those that the settings name.
 
     Raises:
         SettingsError: unreadable, unknown keys, wrong types or signs, overlapping rule sets: all together.
@@ -89,7 +91,7 @@ def load_settings(path: Path | None = None, rule_files: Sequence[Path] = ()) -> 
     mistakes += [f"{place}: unknown key {key!r} (known: {', '.join(sorted(known))})" for key in data if key not in known]
     sections = {name: _section(place, name, data.get(name, {}), kind, mistakes) for name, kind in SECTIONS.items()}
     live = {name: _section(place, name, data.get(name, {}), kind, mistakes) for name, kind in LIVE_SECTIONS.items()}
-    rule_sets = _rule_sets(path, data.get("rule_sets", []), rule_files, mistakes)
+    rule_sets, codes = _rule_files(path, data.get("rule_sets", []), rule_files, mistakes)
     offset = data.get("utc_offset_minutes", 480)
     if type(offset) is not int or abs(offset) > UTC_OFFSET_MINUTES_MAX:
         mistakes.append(f"{place}: utc_offset_minutes: {offset!r} is not a number of minutes within +-{UTC_OFFSET_MINUTES_MAX}")
@@ -103,7 +105,7 @@ def load_settings(path: Path | None = None, rule_files: Sequence[Path] = ()) -> 
         raise SettingsError("\n".join(mistakes))
     configuration = Configuration(
         rule_sets=tuple(rule_sets),
-        codes=_codes(),
+        codes=codes,
         bookings=tuple(bookings),
         utc_offset_minutes=offset,
         typologies=tuple(typologies),
@@ -135,12 +137,28 @@ def _section(place: str, name: str, data: object, kind: type[Struct], mistakes: 
     return section
 
 
-def _codes() -> CodeLists:
-    text = (_SHIPPED / "codes.toml").read_text(encoding="utf-8")
-    return msgspec.convert(tomllib.loads(text), CodeLists)
+def files_of(paths: Sequence[Path]) -> list[Path]:
+    """Rule files and code files, those of a folder in the order of their names."""
+    return [file for path in paths for file in (sorted(path.glob("*.toml")) if path.is_dir() else [path])]
 
 
-def _rule_sets(settings: Path | None, extra: object, rule_files: Sequence[Path], mistakes: list[str]) -> list[RuleSet]:
+def _codes(files: Mapping[Path, dict[str, Any]], mistakes: list[str]) -> CodeLists:
+    """The code lists of the one code file that is named, else the shipped ones."""
+    wrong = [
+        str(found)
+        for path, data in files.items()
+        for found in mistakes_of_codes(Text(str(path), path.read_text("utf-8")), data)
+    ]
+    if len(files) > 1:
+        wrong.append(f"{', '.join(map(str, files))}: {len(files)} code files where one may be named; put them together")
+    mistakes += wrong
+    return code_lists(next(iter(files.values()), shipped_codes())) if not wrong else CodeLists()
+
+
+def _rule_files(
+    settings: Path | None, extra: object, rule_files: Sequence[Path], mistakes: list[str]
+) -> tuple[list[RuleSet], CodeLists]:
+    """The shipped rule sets and codes, with those of the files named on top."""
     found: dict[str, RuleSet] = {}
     shipped: dict[str, dict[str, Any]] = {}
     for name in SHIPPED_RULE_SETS:
@@ -151,13 +169,18 @@ def _rule_sets(settings: Path | None, extra: object, rule_files: Sequence[Path],
         mistakes.append(f"rule_sets: {extra!r} is not a list of paths")
         extra = []
     named = [Path(str(item)) if settings is None else settings.parent / str(item) for item in extra]
-    for path in [*named, *rule_files]:
+    codes: dict[Path, dict[str, Any]] = {}
+    for path in files_of([*named, *rule_files]):
+        data = _read_toml(path, mistakes)
+        if CODES_ID in data:
+            codes[path] = data
+            continue
         try:
-            rules = parse_rule_set(str(path), extended(_read_toml(path, mistakes), shipped), PARAMETER_TYPES)
+            rules = parse_rule_set(str(path), extended(data, shipped), PARAMETER_TYPES)
             found[rules.rule_set_id] = rules
         except LookupError as error:
             mistakes.append(f"{path}: {error.args[0]}")
         except RuleSetMistake as error:
             mistakes.append(str(error))
     mistakes += overlaps(list(found.values()))
-    return sorted(found.values(), key=lambda rules: rules.effective_from)
+    return sorted(found.values(), key=lambda rules: rules.effective_from), _codes(codes, mistakes)

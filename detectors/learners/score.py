@@ -6,14 +6,20 @@ from array import array
 
 from msgspec import Struct
 
+from detectors.learners.peers import ALL
+
 
 class Contribution(Struct, frozen=True):
-    """What one feature did to a score. ``usual`` is what the feature mostly is; ``weight`` is in log-odds and adds up."""
+    """What one feature did to a score. ``usual`` is what the feature mostly is; ``weight`` is in log-odds and adds up.
+
+    ``peers`` names the peer group in which ``usual`` is usual; None: among recent payments.
+    """
 
     feature: str
     value: float
     usual: float
     weight: float
+    peers: str | None = None
 
 
 class PaymentScore(Struct, frozen=True, gc=False):
@@ -27,6 +33,7 @@ class PaymentScore(Struct, frozen=True, gc=False):
     score: float
     vector: bytes  # the features as 32-bit floats, in the order of detectors.learners.features.NAMES
     percentile: float = 0.0  # where the score stood among the recent ones when it was made, 0 to 100
+    peers: str = ALL  # the peer group that the payee was compared with
 
     @property
     def features(self) -> tuple[float, ...]:

@@ -12,7 +12,7 @@ from array import array
 
 from detectors.profile import NAMES
 
-VERSION = "scorecard-1"
+VERSION = "scorecard-2"
 BIAS = -7.0
 WEIGHTS = {
     "group": 3.0,  # others who pay the payer's payees pay this payee, too
@@ -31,6 +31,7 @@ WEIGHTS = {
     "funded": 0.5,  # what the payer has received this week covers the amount
     "confirmed": 1.0,  # of the outcomes about one of the two, the share that was misuse: one outcome tells at once
     "confirmed_near": 1.0,  # of those whom the two have dealt with lately, the share with a confirmed misuse
+    "novel": 2.2,  # the payee is far out in the tails of its peer group
 }
 TERMS = tuple(WEIGHTS)
 
@@ -48,6 +49,7 @@ _KNOWN, _PAYEE_KNOWN, _NEAR, _PAYEE_NEAR = (
     NAMES.index(n)
     for n in ("payer_confirmed_share", "payee_confirmed_share", "payer_payers_confirmed_share", "payee_payers_confirmed_share")
 )
+_NOVEL = NAMES.index("payee_novelty")
 
 
 class Scorecard:
@@ -114,6 +116,7 @@ class Scorecard:
         self.terms[13] = x[_FUNDED]
         self.terms[14] = x[_KNOWN] if x[_KNOWN] > x[_PAYEE_KNOWN] else x[_PAYEE_KNOWN]
         self.terms[15] = x[_NEAR] if x[_NEAR] > x[_PAYEE_NEAR] else x[_PAYEE_NEAR]
+        self.terms[16] = x[_NOVEL] * 0.25 if x[_NOVEL] < 4.0 else 1.0
 
     def idle(self, spends: float, age: float) -> float:
         """How much less than average an account spends; nothing where hardly anybody spends outside."""

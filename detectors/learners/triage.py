@@ -21,11 +21,14 @@ from numpy.typing import NDArray
 
 from detectors.accounts import Account
 from detectors.learners.forest import Forest
+from detectors.learners.novelty import CELLS as NOVELTY_CELLS
+from detectors.learners.novelty import FIGURE_NAMES, Novelty
 from detectors.learners.packed import bytes_of, fill, text_of
+from detectors.learners.peers import INDUSTRY_LENGTH, PeerGroups, Peers
 from detectors.learners.score import Contribution, PaymentScore
 from detectors.learners.scorecard import BIAS, TERMS, VERSION, WEIGHTS, Scorecard
 from detectors.lots import Transfer
-from detectors.profile import NAMES, ROW_BYTES, ROW_FLOATS, ROW_NUMBER, Profiles
+from detectors.profile import NAMES, ROW_BYTES, ROW_FLOATS, ROW_GROUP, ROW_NUMBER, Profiles
 from detectors.recent import Recent
 from detectors.uses import CASH, PURCHASE
 
@@ -37,6 +40,7 @@ USUAL_EVERY = 16
 CURRENCIES_MAX = 255
 """Currencies told apart; others count as one."""
 _KINDS = {PURCHASE: 1, CASH: 2}
+_NOVELTY = NAMES.index("payee_novelty")
 
 
 class LearningLimits(Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,6 +55,9 @@ class LearningLimits(Struct, frozen=True, forbid_unknown_fields=True):
     shrink: float = 0.15  # of what a tree says
     bad_max: int = 4_000  # outcomes of misuse that trees are grown from
     good_max: int = 8_000  # other outcomes
+    peer_groups_max: int = 500  # peer groups with histograms; the one longest without a payment is forgotten
+    peer_members_min: int = 30  # accounts that make a group's usual worth comparing with; with fewer its parent is asked
+    peer_payments_min: int = 300  # payments that do
     seed: int = 1  # of what is drawn when a tree is grown
 
 
@@ -80,6 +87,8 @@ class Triage:
             step=limits.step, shrink=limits.shrink, seed=limits.seed,
         )  # fmt: skip
         self.trees = self.forest.trees
+        self.groups = PeerGroups(limits.peer_groups_max)
+        self.novelty = Novelty(self.groups.size_max)
         self.scorecard.bind(self.profiles.out)
         self.trees.bind(self.profiles.out)
         self.zero_ms: int | None = None  # the first payment's time
@@ -117,15 +126,22 @@ class Triage:
         profiles, amount = self.profiles, transfer.amount_minor
         balance = payer.balance_minor if payer.balance_known else -1
         profiles.features(u, v, amount, days, _KINDS.get(transfer.use, 0), currency, balance)
+        way = self._way(v, payee)
+        group = self._peers_on(way) if len(way) > 1 else 0
+        out, novelty = profiles.out, self.novelty
+        out[_NOVELTY] = novelty.ask(group, out)
         odds = self.scorecard.ask_last() + self.trees.ask_last()
         vector = profiles.vector()
         self.scorecard.see_last()
+        for place in way:
+            novelty.see(place, out)
         profiles.pay(u, v, amount, days, currency)
         touched, size = self.touched, self.limits.profiles_max
         touched[u if u < size else u % size] = 1
         touched[v if v < size else v % size] = 1
         self._await(transfer.txn_id, Waiting(at_ms, u, v, currency, vector))
-        return PaymentScore(transfer.txn_id, at_ms, transfer.payer, transfer.payee, amount, _squash(odds), vector)
+        return PaymentScore(transfer.txn_id, at_ms, transfer.payer, transfer.payee, amount, _squash(odds), vector,
+                            peers=self.groups.names[group])  # fmt: skip
 
     def _see_outside(self, transfer: Transfer, payer: Account, payee: Account, days: float) -> None:
         """A payment from or to nobody in particular."""
@@ -150,6 +166,7 @@ class Triage:
             self.touched.append(1)
         else:
             row = number % self.limits.profiles_max
+            self.groups.leave(int(self.profiles.store[row * ROW_FLOATS + ROW_GROUP]))
             del self.numbers[self.names[row]]
             self.names[row] = account_id
             self.counts["profiles_forgotten"] += 1
@@ -157,6 +174,54 @@ class Triage:
         self.numbers[account_id] = number
         self.profiles.open(number, days)
         return number
+
+    # --- peer groups ------------------------------------------------------------------------------------------------
+
+    def describe(self, account_id: str, industry: str | None, product: str | None, at_ms: int) -> None:
+        """A record says in which industry an account's owner is, or which product was paid out to it."""
+        industry, product = (industry or "")[:INDUSTRY_LENGTH], product or ""
+        if not industry and not product:
+            return
+        if self.zero_ms is None:
+            self.zero_ms = at_ms
+        number = self._number(account_id, (at_ms - self.zero_ms) / DAY_MS)
+        known = self._group(number)
+        key = self.groups.key_of(known) or Peers()
+        wanted = Peers(industry or key.industry, product or key.product, key.kind)
+        if wanted != key:
+            self._join(number, wanted, known)
+
+    def _group(self, number: int) -> int:
+        return int(self.profiles.store[number % self.limits.profiles_max * ROW_FLOATS + ROW_GROUP])
+
+    def _join(self, number: int, key: Peers, before: int) -> int:
+        group, fresh = self.groups.join(key, before, self.scored)
+        for place in fresh:
+            self.novelty.clear(place)
+        self.profiles.store[number % self.limits.profiles_max * ROW_FLOATS + ROW_GROUP] = group
+        self._touch(number)
+        return group
+
+    def _way(self, number: int, account: Account) -> tuple[int, ...]:
+        """The groups of an account, finest first."""
+        kind, group = account.kind, self._group(number)
+        if not group and kind is None:
+            return (0,)
+        key = self.groups.key_of(group)
+        if key is None or (kind is not None and kind != key.kind):
+            group = self._join(number, (key or Peers())._replace(kind=kind or ""), group)
+        way = self.groups.way_of(group)
+        for place in way:
+            self.groups.used[place] = self.scored
+        return way
+
+    def _peers_on(self, way: tuple[int, ...]) -> int:
+        """The first group on the way that has members and payments enough."""
+        limits, members = self.limits, self.groups.members
+        for place in way[:-1]:
+            if members[place] >= limits.peer_members_min and self.novelty.total(place) >= limits.peer_payments_min:
+                return place
+        return 0
 
     def _await(self, txn_id: str, waiting: Waiting) -> None:
         """The features wait for the outcome, and some of them say what is usual."""
@@ -209,15 +274,20 @@ class Triage:
         """What makes the score, by the present model, largest first: the weights add up to its log-odds.
 
         A term of the scorecard is named ``scorecard:term`` and has its own value; the trees' part is told by feature. ``usual``
-        is the median of recent payments. ``base`` is what a payment would get of which every term was usual.
+        is the median of recent payments; of what the payee is compared with its peers in, the median of the peer group, which
+        is named. How far it stands out among them is told figure by figure (``novelty:figure``). ``base`` is what a payment
+        would get of which every term was usual.
         """
         vectors = [array("f", packed) for packed in self.usual] or [array("f", score.vector)]
         vector = array("f", score.vector)
-        found, base = self._of_scorecard(vector, vectors)
+        found, base = self._of_scorecard(vector, vectors, score)
         average, added = self.forest.contributions(vector)
         for feature, weight in added.items():
             usual = sorted([each[feature] for each in vectors])[len(vectors) // 2]
-            found.append(Contribution(NAMES[feature], vector[feature], usual, weight))
+            peers = None
+            if NAMES[feature] in FIGURE_NAMES:
+                usual, peers = self._usual_of(score, FIGURE_NAMES.index(NAMES[feature])), score.peers
+            found.append(Contribution(NAMES[feature], vector[feature], usual, weight, peers))
         found = [item for item in found if item.weight != 0.0]
         found.append(Contribution("base", 1.0, 1.0, base + average))
         return sorted(found, key=lambda item: (item.feature == "base", -abs(item.weight), item.feature))
@@ -226,7 +296,9 @@ class Triage:
         """The log-odds that the present model gives a vector of features."""
         return self.scorecard.ask(vector) + self.forest.trees.ask(vector)
 
-    def _of_scorecard(self, vector: array[float], vectors: list[array[float]]) -> tuple[list[Contribution], float]:
+    def _of_scorecard(
+        self, vector: array[float], vectors: list[array[float]], score: PaymentScore
+    ) -> tuple[list[Contribution], float]:
         terms = []
         for each in vectors:
             self.scorecard.ask(each)
@@ -236,8 +308,29 @@ class Triage:
         for i, name in enumerate(TERMS):
             value, usual = self.scorecard.terms_store[i], sorted([each[i] for each in terms])[len(terms) // 2]
             base += WEIGHTS[name] * usual
-            found.append(Contribution(f"scorecard:{name}", value, usual, WEIGHTS[name] * (value - usual)))
+            found += self._of_term(name, value, usual, vector, score)
         return found, base
+
+    def _of_term(self, name: str, value: float, usual: float, vector: array[float], score: PaymentScore) -> list[Contribution]:
+        """One contribution; of a payee that stands out among its peers one a figure, by what each says."""
+        weight = WEIGHTS[name] * (value - usual)
+        if name != "novel" or weight <= 0.0:
+            return [Contribution(f"scorecard:{name}", value, usual, weight, score.peers if name == "novel" else None)]
+        self.novelty.ask(self._place_of(score), vector)
+        said = self.novelty.said_store.tolist()
+        return [
+            Contribution(f"novelty:{figure}", vector[NAMES.index(figure)], self._usual_of(score, i),
+                         weight * said[i] / sum(said), score.peers)
+            for i, figure in enumerate(FIGURE_NAMES)
+            if said[i] > 0.0
+        ] or [Contribution(f"scorecard:{name}", value, usual, weight, score.peers)]  # fmt: skip
+
+    def _place_of(self, score: PaymentScore) -> int:
+        """The peer group that a score was made with; all accounts when it is forgotten since."""
+        return self.groups.names.index(score.peers) if score.peers in self.groups.names else 0
+
+    def _usual_of(self, score: PaymentScore, figure: int) -> float:
+        return self.novelty.usual(self._place_of(score), figure)
 
     # --- state ------------------------------------------------------------------------------------------------------
 
@@ -267,6 +360,9 @@ class Triage:
     def small_parts(self) -> dict[str, Any]:
         """The state without what grows with accounts (rows) and with payments (those that wait)."""
         return {
+            "groups": self.groups.snapshot(),
+            "novelty": text_of(self.novelty.count_store[: len(self.groups.keys) * NOVELTY_CELLS].tobytes()),
+            "novelty_totals": text_of(self.novelty.total_store.tobytes()),
             "wide": text_of(self.profiles.wide_store.tobytes()),
             "scorecard": [self.scorecard.spends, self.scorecard.seen],
             "forest": self.forest.snapshot(),
@@ -281,6 +377,9 @@ class Triage:
     def take_small_parts(self, data: Mapping[str, Any]) -> None:
         """The opposite of :meth:`small_parts`."""
         fill(self.profiles.wide_store, data["wide"])
+        fill(self.novelty.count_store, data["novelty"])
+        fill(self.novelty.total_store, data["novelty_totals"])
+        self.groups.restore(data["groups"])
         self.scorecard.spends, self.scorecard.seen = data["scorecard"]
         self.forest.restore(data["forest"])
         self.zero_ms, self.met, self.scored = data["zero_ms"], data["met"], data["scored"]

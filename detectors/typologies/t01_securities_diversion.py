@@ -21,7 +21,7 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     share_min: Annotated[float, Meta(gt=0, le=1)] = 0.10  # of the loan
     window_days: Annotated[int, Meta(ge=1, le=3650)] = 90  # after the payout
     hops_max: Annotated[int, Meta(ge=1, le=100)] = 4  # payments from the borrower's account to the securities account
-    echo_days_max: Annotated[int, Meta(ge=0, le=365)] = 4  # to the like sum that is paid on; brokers are paid on trading days
+    echo_days_max: Annotated[int, Meta(ge=0, le=365)] = 3  # to the like sum that is paid on
     bridge_days: Annotated[int, Meta(ge=0, le=365)] = 30  # bought before, the funder repaid after; 0: no bridges
     like_sums: bool = True  # whether sums paid on by whom the loan had paid are read beside the money itself
 

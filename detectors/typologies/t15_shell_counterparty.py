@@ -14,7 +14,7 @@ from detectors.loans import Loan, Passage
 from detectors.parties import Note
 from detectors.public_facts import meaning_of, published_notes
 from detectors.use_rule import UseRule, clears
-from detectors.uses import BRANCH, NO_CAPITAL, NO_TAX, POCKETS, REGISTERED, SOLE_TRADER
+from detectors.uses import BRANCH, NO_CAPITAL, NO_TAX, REGISTERED, SOLE_TRADER
 from detectors.verdict import Weighed
 
 DAY_MS = 86_400_000
@@ -56,10 +56,8 @@ class ShellCounterparty(UseRule[Parameters]):
 
     def counts(self, passage: Passage, context: Context) -> bool:
         loan, payee, transfer = passage.loan, passage.payee, passage.transfer
-        if not context.parties.notes or payee.is_sink or payee.place in POCKETS:
-            return False
         rules = self.parameters(loan, context)
-        if passage.hops > rules.hops_max or loan.hours_since_payout(transfer.event_time_ms) > rules.window_days * 24:
+        if not self.is_of_a_known_party(passage, rules.hops_max, rules.window_days, context):
             return False
         notes = context.parties.in_force(context.party_of(payee), transfer.event_time_ms)
         if not _is_young(notes, transfer.event_time_ms, rules.registered_days_max, context):

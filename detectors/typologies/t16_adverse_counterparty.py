@@ -14,7 +14,7 @@ from detectors.loans import Loan, Passage
 from detectors.parties import Note
 from detectors.public_facts import meaning_of, published_notes
 from detectors.use_rule import UseRule
-from detectors.uses import ADVERSE, DISTRESS, POCKETS
+from detectors.uses import ADVERSE, DISTRESS
 from detectors.verdict import Weighed
 
 
@@ -49,10 +49,8 @@ class AdverseCounterparty(UseRule[Parameters]):
 
     def counts(self, passage: Passage, context: Context) -> bool:
         loan, payee, transfer = passage.loan, passage.payee, passage.transfer
-        if not context.parties.notes or payee.is_sink or payee.place in POCKETS:
-            return False
         rules = self.parameters(loan, context)
-        if passage.hops > rules.hops_max or loan.hours_since_payout(transfer.event_time_ms) > rules.window_days * 24:
+        if not self.is_of_a_known_party(passage, rules.hops_max, rules.window_days, context):
             return False
         return bool(_adverse(passage, context)) and context.side(loan, payee, transfer.event_time_ms) is None
 

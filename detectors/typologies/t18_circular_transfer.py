@@ -11,14 +11,19 @@ from msgspec import Meta, Struct
 from detectors.alert_record import LookAlike, Measure
 from detectors.detector import Context
 from detectors.finding import Finding
+from detectors.group_rule import together
+from detectors.groups import Group
 from detectors.loans import Loan, Passage
 from detectors.lots import Transfer
+from detectors.money import format_money
 from detectors.tracer import Parcel
 from detectors.use_rule import UseRule, clears
 from detectors.uses import OTHER, PURCHASE
 from detectors.verdict import Weighed
 
 HOUR_MS = 3_600_000
+NAMED_MAX = 3
+"""Loans that the sentence names; the members of the alert are all of them."""
 Edge = tuple[str, str]
 
 
@@ -35,8 +40,10 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
 class CircularTransfer(UseRule[Parameters]):
     """A circle of transfers among accounts that are not the borrower's side.
 
-    What comes back to the borrower's side is T05's, so that one flow is not told twice. Misses circles through another bank,
-    and circles in which an account keeps more than the tolerance.
+    Each loan is weighed by itself; those whose circles lead through the account where the first of them closed are one group
+    and one alert, which names as members the loans that stand. What comes back to the borrower's side is T05's, so that one
+    flow is not told twice. Misses circles through another bank, and circles in which an account keeps more than the
+    tolerance.
     """
 
     code = "T18"
@@ -44,6 +51,7 @@ class CircularTransfer(UseRule[Parameters]):
     name_zh = "循环转账"
     kind = "PATTERN"
     uses = frozenset({OTHER, PURCHASE})
+    sees_one_book = True  # which loans go round the same accounts
     Parameters = Parameters
     destination_en = "round in a circle"
     destination_zh = "循环转账"
@@ -93,9 +101,67 @@ class CircularTransfer(UseRule[Parameters]):
         finding = super().judge(loan, hits, context)
         measure = Measure(name="largest_step", observed=round(_largest_step(_edges(list(finding.hits))), 4), expected=None,
                           threshold=self.parameters(loan, context).tolerance, unit="ratio")  # fmt: skip
+        return msgspec.structs.replace(finding, measures=(*finding.measures, measure), severity="MEDIUM")
+
+    def _judge_all(self, loan: Loan, context: Context) -> tuple[Finding, ...]:
+        """The finding on the loan's group, once the loan stands or has stood."""
+        alone = self.judge(loan, loan.hits[self.code], context)
+        group = next(iter(context.groups.groups_of(self.code, loan)), None)
+        if group is None and not alone.stands:
+            return (alone,)
+        group = group if group is not None else self._group_of(alone, context)
+        joins = alone.stands and loan.origin.number not in group.loans
+        for hit in alone.hits if alone.stands else ():
+            context.groups.join(group, hit)
+        others = [member for member in group.loans.values() if member is not loan]
+        findings = [self.judge(member, member.hits[self.code], context) for member in others]
+        return (self._of_group(group, [alone, *findings], joins, context),)
+
+    def _group_of(self, alone: Finding, context: Context) -> Group:
+        """The group around an account of the loan's circles; a new one around where its last circle closes."""
+        closes, currency = alone.hits[-1].payee.account_id, alone.hits[-1].transfer.currency
+        names = dict.fromkeys((closes, *(transfer.payer for hit in alone.hits for transfer in _way(hit))))
+        known = (context.groups.find(self.code, name, currency) for name in names)
+        return next((group for group in known if group is not None), None) or context.groups.of(self.code, closes, currency)
+
+    def _of_group(self, group: Group, findings: list[Finding], joins: bool, context: Context) -> Finding:
+        """One finding on all members that stand; on the last ones when none does any more."""
+        standing = [finding for finding in findings if finding.stands]
+        released = [finding.loan for finding in findings if not finding.stands and finding.loan is not None]
+        for loan in released if standing else ():
+            context.groups.leave(group, loan)
+        told = standing or findings
+        strongest = max(told, key=lambda finding: finding.score)
+        hits = sorted((hit for finding in told for hit in finding.hits), key=lambda hit: hit.transfer.seq)
+        traced = sum(finding.traced_minor for finding in told)
+        bounds = together([finding.bounds for finding in told], traced) if len(told) > 1 else strongest.bounds
         return msgspec.structs.replace(
-            finding, measures=(*finding.measures, measure), severity="MEDIUM", account_id=finding.hits[-1].payee.account_id
+            strongest, loan=None, group=group, stands=bool(standing), hits=tuple(hits), bounds=bounds, traced_minor=traced,
+            fifo_minor=sum(finding.fifo_minor for finding in told), account_id=group.account_id,
+            measures=strongest.measures if len(told) == 1 else _of_members(group, traced), is_news=joins or bool(released),
+            sentence=self._sentence(group, hits, traced), released=tuple(released) if standing else (),
+        )  # fmt: skip
+
+    def _sentence(self, group: Group, hits: list[Passage], traced_minor: int) -> tuple[str, str]:
+        names = [loan.loan_id for loan in group.loans.values()]
+        english, chinese = self.destination(hits)
+        more_en, more_zh = (", ...", "等") if len(names) > NAMED_MAX else ("", "")
+        amount, named = format_money(traced_minor, group.currency), names[:NAMED_MAX]
+        loans = "1 loan" if len(names) == 1 else f"{len(names)} loans"
+        return (
+            f"Of {loans} ({', '.join(named)}{more_en}) {amount} went {english}.",
+            f"{len(names)}笔贷款（{'、'.join(named)}{more_zh}）中共{amount}{chinese}。",
         )
+
+
+def _of_members(group: Group, traced_minor: int) -> tuple[Measure, ...]:
+    """What is measured of several loans together."""
+    borrowers = {loan.borrower_id or loan.loan_id for loan in group.loans.values()}
+    share = round(group.share(traced_minor), 4)
+    return (
+        Measure(name="borrowers", observed=len(borrowers), expected=None, threshold=None, unit="borrowers"),
+        Measure(name="share_of_loans_attributed", observed=share, expected=None, threshold=None, unit="ratio"),
+    )
 
 
 def _circle(parcel: Parcel, rules: Parameters) -> list[Transfer]:

@@ -31,8 +31,8 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
 class BorrowerDistressEvent(UseRule[Parameters]):
     """A public event that puts the borrower's existence at stake, published while part of the loan is not repaid.
 
-    What is owed is what was paid out less the repayments and reversals that the fold has seen. Misses what is published after
-    the loan is no longer followed, and borrowers whose id the feed of events does not use.
+    What is owed is what was paid out less the repayments of principal and reversals that the fold has seen. It is judged from
+    the loan's record, for as long as that is kept. Misses borrowers whose id the feed of events does not use.
     """
 
     code = "T25"
@@ -41,6 +41,7 @@ class BorrowerDistressEvent(UseRule[Parameters]):
     kind = "EVENT"
     asks = frozenset({PARTY, LOAN})
     uses = frozenset()
+    sees_one_book = True  # repayments that another book's accounts make are not seen
     Parameters = Parameters
     destination_en = "to a borrower in distress"
     destination_zh = "借款主体异常"
@@ -70,7 +71,7 @@ class BorrowerDistressEvent(UseRule[Parameters]):
         distress = [note for note in notes if meaning_of(note, context.codes) == DISTRESS]
         if not distress and self.code not in loan.alerts:
             return ()
-        owed_minor = loan.origin.paid_out_minor - loan.origin.repaid_minor - loan.origin.reversed_minor
+        owed_minor = loan.owed_minor
         rules = self.parameters(loan, context)
         converted = _is_converted(distress, notes, rules.conversion_days_max, context)
         stands = bool(distress) and loan.share(owed_minor) >= rules.share_min and not converted

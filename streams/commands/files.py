@@ -200,7 +200,7 @@ def _show_summary(console: Console, summary: Summary, out: Path) -> None:
     lines += [f"{name} could not be read to its end: see rejects.jsonl" for name in summary.damaged_files]
     if summary.ignored_files:
         lines.append(f"Not read (no topic): {', '.join(summary.ignored_files)}")
-    lines.append(f"Results are in {out}: alerts.jsonl, loan-risk.jsonl, rejects.jsonl, summary.json")
+    lines.append(f"Results are in {out}: alerts.jsonl, loan-risk.jsonl, portfolio.jsonl, rejects.jsonl, summary.json")
     console.print(_alert_table(summary) if summary.alerts else "No alerts.")
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)

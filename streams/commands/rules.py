@@ -13,18 +13,21 @@ from streams.commands.leaving import EXIT_CODES, WRONG_USE, ConfigOption, errors
 if TYPE_CHECKING:
     from detectors.configuration import Configuration
     from detectors.ruleset import RuleSet
+    from detectors.uses import CodeLists
     from streams.scenarios.notation import Scenario
 
 rules = typer.Typer(no_args_is_help=True, help="List, show, check and test the rule sets.", epilog=EXIT_CODES)
 
+CODES = "codes"
+
 RulesOption = Annotated[
     list[Path] | None,
-    typer.Option("--rules", "-r", help="A rule file of yours; may be repeated. One of a shipped id replaces the shipped one."),
+    typer.Option(
+        "--rules",
+        "-r",
+        help="A rule file or code file of yours, or a folder of them; may be repeated. One of a shipped id replaces it.",
+    ),
 ]
-
-
-def _rule_sets(config: Path | None, files: list[Path] | None) -> tuple[RuleSet, ...]:
-    return _configuration(config, files).rule_sets
 
 
 def _configuration(config: Path | None, files: list[Path] | None) -> Configuration:
@@ -39,11 +42,14 @@ def list_(config: ConfigOption = None, files: RulesOption = None) -> None:
     with errors_in_one_line():
         from detectors.typologies import TYPOLOGIES
 
-        for rule_set in _rule_sets(config, files):
+        configuration = _configuration(config, files)
+        for rule_set in configuration.rule_sets:
             until = f"before {rule_set.effective_until}" if rule_set.effective_until else "on"
             state = "verified" if rule_set.verified else "unverified"
             typer.echo(f"{rule_set.rule_set_id} version {rule_set.version}, {state}: {rule_set.title}")
             typer.echo(f"  contracts signed from {rule_set.effective_from} {until}")
+        codes = configuration.codes
+        typer.echo(f"codes {codes.codes_id} version {codes.version}: what merchant codes, industries, words and lists mean")
         typer.echo("")
         for make in TYPOLOGIES:
             typer.echo(f"{make.code}  {make.kind.lower():<8} {make.name.lower().replace('_', ' ')}  {make.name_zh}")
@@ -51,7 +57,7 @@ def list_(config: ConfigOption = None, files: RulesOption = None) -> None:
 
 @rules.command(epilog=EXIT_CODES)
 def show(
-    rule_set_id: Annotated[str | None, typer.Argument(help="One rule set; without it, all.")] = None,
+    rule_set_id: Annotated[str | None, typer.Argument(help="One rule set, or codes; without it, all.")] = None,
     typology: Annotated[str | None, typer.Option("--typology", "-t", help="Only this one, such as T07.")] = None,
     config: ConfigOption = None,
     files: RulesOption = None,
@@ -60,14 +66,32 @@ def show(
     with errors_in_one_line():
         from detectors.typologies import PARAMETER_TYPES
 
-        found = [one for one in _rule_sets(config, files) if rule_set_id in (None, one.rule_set_id)]
-        if not found:
+        configuration = _configuration(config, files)
+        found = [one for one in configuration.rule_sets if rule_set_id in (None, one.rule_set_id)]
+        if not found and rule_set_id != CODES:
             raise typer.BadParameter(f"there is no rule set {rule_set_id!r}; fundtrail rules list names them")
         if typology is not None and typology.upper() not in PARAMETER_TYPES:
             raise typer.BadParameter(f"there is no typology {typology!r} (known: {', '.join(PARAMETER_TYPES)})")
         for rule_set in found:
             for line in _shown(rule_set, typology.upper() if typology is not None else None):
                 typer.echo(line)
+        if typology is None and rule_set_id in (None, CODES, configuration.codes.codes_id):
+            for line in _shown_codes(configuration.codes):
+                typer.echo(line)
+
+
+def _shown_codes(codes: CodeLists) -> Iterator[str]:
+    """The code lists in force, in the form of a code file."""
+    import msgspec
+
+    values = msgspec.structs.asdict(codes)
+    yield "# what codes and words mean"
+    yield from (f"{name} = {_toml(value)}" for name, value in values.items() if not isinstance(value, dict))
+    for name, table in values.items():
+        if isinstance(table, dict):
+            yield f"\n[{name}]"
+            yield from (f'"{code}" = "{meaning}"' for code, meaning in table.items())
+    yield ""
 
 
 def _shown(rule_set: RuleSet, typology: str | None) -> Iterator[str]:
@@ -97,16 +121,21 @@ def _toml(value: Any) -> str:
 
 
 @rules.command(epilog=EXIT_CODES)
-def lint(files: Annotated[list[Path] | None, typer.Argument(help="Rule files; without any, the shipped ones.")] = None) -> None:
+def lint(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Rule files, code files or folders of them; without any, the shipped ones.")
+    ] = None,
+) -> None:
     """Say everything that is wrong with rule files: file, line, section, key, and what to do. Ends with 2 when something is."""
     with errors_in_one_line():
         from streams.rules import lint as check
         from streams.rules import lint_text, shipped_texts
+        from streams.settings import files_of
 
         mistakes = check(files) if files else [found for name, text in shipped_texts() for found in lint_text(name, text)[0]]
         for mistake in mistakes:
             typer.echo(str(mistake))
-        checked = len(files or shipped_texts())
+        checked = len(files_of(files) if files else shipped_texts())
         typer.echo(f"{checked} rule files, {len(mistakes)} mistakes")
         if mistakes:
             raise typer.Exit(WRONG_USE)

@@ -106,6 +106,10 @@ class Recorder:
         for share in shares:
             self.portfolio_file.write(share)
 
+    def take_share(self, encoded: bytes) -> None:
+        """Write a cut of the portfolio that is JSON already."""
+        self.portfolio_file.write_encoded(encoded)
+
     def take_alert(self, encoded: bytes) -> None:
         """Write an alert that is JSON already."""
         self.alerts_file.write_encoded(encoded)

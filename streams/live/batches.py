@@ -187,6 +187,13 @@ class BatchConsumer(Consumer):
         subscription = consumer._subscription.subscription if consumer is not None else None
         return subscription is not None and subscription.assignment is not None
 
+    @property
+    def has_coordinator(self) -> bool:
+        """Whether the broker that keeps the group answers, as far as heartbeats tell."""
+        consumer = self._thread._consumer
+        coordinator = consumer._coordinator if consumer is not None else None
+        return coordinator is not None and getattr(coordinator, "coordinator_id", None) is not None
+
     def end_and_position(self, tp: TP) -> tuple[int | None, int | None]:
         """The partition's end as the last fetch saw it, and from where the next one reads; None while not known."""
         consumer = self._thread._consumer

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from streams.live.connection import Connection, admin_of
 from streams.live.fold import Said
 from streams.live.journal import Position
-from streams.live.names import GENERATION_HEADER, LOAN_RISK, POSITION_HEADER
+from streams.live.names import COMPACTED, GENERATION_HEADER, POSITION_HEADER
 from streams.live.reading import Extent, Reader, header
 from streams.live.topics import Topic, create_missing
 from streams.live.trouble import BrokerTrouble
@@ -108,4 +108,4 @@ def make_topics(connection: Connection, reader: Reader, names: Mapping[str, str]
 
 
 def _config_of(topic: str) -> dict[str, str]:
-    return {"cleanup.policy": "compact" if topic == LOAN_RISK else "delete"}
+    return {"cleanup.policy": "compact" if topic in COMPACTED else "delete"}

@@ -21,6 +21,9 @@ FAILED, DONE = b"!", b"+"
 MESSAGE_BYTES_MAX = 4_000
 """A report must fit into the pipe (64 KiB on Linux, at least 4 KiB elsewhere), so that the child never waits for its reader."""
 
+NICER_BY = 5
+"""Where processors are short the child gets a third of what its parent gets: alerts are wanted at once, checkpoints are not."""
+
 
 class ChildFailed(Exception):
     """The child did not finish; the message says why."""
@@ -90,6 +93,7 @@ class Child:
 def _live(work: Callable[[], bytes], writer: int, keep: Collection[int]) -> NoReturn:
     """The child's whole life; nothing of the parent's runs after it."""
     try:
+        os.nice(NICER_BY)
         gc.disable()  # a collection would touch, and so copy, every page
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group: the parent decides

@@ -20,10 +20,10 @@ from streams.live.fault_points import FaultPoints
 from streams.live.fold import BookFold, Said
 from streams.live.journal import Position, decode_page, encode_page
 from streams.live.log import Entry, Log
-from streams.live.names import ALERTS, JOURNAL, LOAN_RISK, OUTPUTS, POSITION_HEADER
+from streams.live.names import ALERTS, JOURNAL, LOAN_RISK, OUTPUTS, PORTFOLIO, POSITION_HEADER
 from streams.live.remittances import pages_of
 
-ONCE = (ALERTS, LOAN_RISK)
+ONCE = (ALERTS, LOAN_RISK, PORTFOLIO)
 """Topics whose partitions only the book's detect writes to, in the order of positions: their tail says how far it came.
 Rejects are keyed by their source coordinates instead: a repeated one replaces the first."""
 

@@ -10,7 +10,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from detectors.alert_record import Alert, LoanRisk
+from detectors.alert_record import Alert, LoanRisk, PortfolioShare
 from detectors.book_engine import BookEngine, engine_of
 from detectors.books import Books
 from detectors.configuration import Configuration
@@ -20,7 +20,7 @@ from detectors.remittance import Remittance
 from streams.codec import decode, encode
 from streams.live.journal import REMITTANCES, Page, Position, Record, Span
 from streams.live.log import Entry
-from streams.live.names import ALERTS, GENERATION_HEADER, LOAN_RISK, POSITION_HEADER, REJECTS
+from streams.live.names import ALERTS, GENERATION_HEADER, LOAN_RISK, PORTFOLIO, POSITION_HEADER, REJECTS
 from streams.live.rejects import entry_of, live_reject
 from streams.live.remittances import decode_remittance
 
@@ -96,7 +96,7 @@ class BookFold:
         if outputs.fault is not None:
             reject = live_reject(span.topic, span.partition, record.offset, "detect", outputs.fault, record.value)
             said.append(Said(REJECTS, position, entry_of(reject, self._headers(position))))
-        if outputs.alerts or outputs.risks or outputs.remittances:
+        if outputs.alerts or outputs.risks or outputs.portfolio or outputs.remittances:
             self._say(position, outputs, said)
 
     def _apply(self, topic: str, value: bytes) -> Outputs:
@@ -118,11 +118,15 @@ class BookFold:
         for risk in outputs.risks:
             said.append(self._message(LOAN_RISK, Position(offset, index, number), risk.loan_id, risk))
             number += 1
+        for share in outputs.portfolio:
+            key = f"{self.book}/{share.currency}/{share.dimension}/{share.value}"
+            said.append(self._message(PORTFOLIO, Position(offset, index, number), key, share))
+            number += 1
         for remittance in outputs.remittances:
             said.append(self._remittance(Position(offset, index, number), remittance))
             number += 1
 
-    def _message(self, topic: str, position: Position, key: str, value: Alert | LoanRisk) -> Said:
+    def _message(self, topic: str, position: Position, key: str, value: Alert | LoanRisk | PortfolioShare) -> Said:
         return Said(topic, position, Entry(key.encode(), encode(value), self._headers(position)))
 
     def _remittance(self, position: Position, remittance: Remittance) -> Said:

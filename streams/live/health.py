@@ -13,6 +13,8 @@ from streams.live_settings import LiveSettings
 
 BEAT_SILENT_S_MAX = 10.0
 CHECKPOINTS_MISSED_MAX = 6
+BROKER_SILENT_S_MAX = 5.0
+"""A broker that restarts in less is not worth a word."""
 
 
 class Health(NamedTuple):
@@ -40,6 +42,7 @@ class HealthCheck:
         self.stalled_s_max = settings.kafka.session_timeout_ms / 1000 * 2
         self.checkpoint_s_max = settings.detect.checkpoint_interval_ms / 1000 * CHECKPOINTS_MISSED_MAX
         self.joined_at = [clock() for _ in self.stages]
+        self.answered_at = [clock() for _ in self.stages]
 
     def live(self) -> Health:
         """Not live: restart the process. The event loop stands still, or the group has not had us for two session timeouts."""
@@ -53,9 +56,19 @@ class HealthCheck:
                 reasons.append(f"{_name(stage)} is no member of its consumer group, for {alone_s:.0f} s now: see the log")
         return Health(tuple(reasons))
 
+    def silent_s(self) -> float:
+        """For how long the broker has not answered a stage that had joined its group; 0 while it does."""
+        now = self.clock()
+        for index, stage in enumerate(self.stages):
+            if stage.consumer is None or not stage.consumer.has_joined or stage.consumer.has_coordinator:
+                self.answered_at[index] = now
+        return now - min(self.answered_at, default=now)
+
     def ready(self) -> Health:
         """Not ready: it runs but does not do its work (yet). A stand-by without partitions is ready."""
         reasons = list(self.live().reasons)
+        if (silent_s := self.silent_s()) > BROKER_SILENT_S_MAX:
+            reasons.append(f"no broker has answered for {silent_s:.0f} s; what waits for it is not lost")
         for stage in self.stages:
             if stage.consumer is None or not stage.consumer.has_joined:
                 reasons.append(f"{_name(stage)} has no assignment from its consumer group yet")

@@ -7,8 +7,12 @@ from detectors.events import EVENT_TYPES
 SOURCES: tuple[str, ...] = tuple(topic for topic in EVENT_TYPES if topic != "ticks")
 """The topics that intake reads: one for each kind of event but ticks, which intake makes itself."""
 
-JOURNAL, ALERTS, LOAN_RISK, REJECTS, ALERTS_SHADOW = "journal", "alerts", "loan-risk", "rejects", "alerts-shadow"
-OUTPUTS: tuple[str, ...] = (ALERTS, LOAN_RISK, REJECTS)
+JOURNAL, ALERTS, LOAN_RISK, PORTFOLIO, REJECTS = "journal", "alerts", "loan-risk", "portfolio", "rejects"
+ALERTS_SHADOW = "alerts-shadow"
+OUTPUTS: tuple[str, ...] = (ALERTS, LOAN_RISK, PORTFOLIO, REJECTS)
+
+COMPACTED = (LOAN_RISK, PORTFOLIO)
+"""Outputs of which the last message of a key holds."""
 
 INTAKE_GROUP, DETECT_GROUP = "fundtrail-intake", "fundtrail-detect"
 """Consumer groups, before the prefix."""

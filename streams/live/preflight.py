@@ -19,6 +19,7 @@ from streams.live.names import (
     INTAKE_GROUP,
     JOURNAL,
     LOAN_RISK,
+    PORTFOLIO,
     REJECTS,
     SOURCES,
     topic_name,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from kafka.admin import KafkaAdminClient
 
 INTAKE, DETECT, BOTH = "intake", "detect", "both"
-NEEDED = {INTAKE: (*SOURCES, JOURNAL, REJECTS), DETECT: (JOURNAL, ALERTS, LOAN_RISK, REJECTS)}
+NEEDED = {INTAKE: (*SOURCES, JOURNAL, REJECTS), DETECT: (JOURNAL, ALERTS, LOAN_RISK, PORTFOLIO, REJECTS)}
 """Role -> topics it reads or writes."""
 
 MESSAGE_SLACK_BYTES = 64 << 10

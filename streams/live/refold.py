@@ -15,9 +15,11 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from detectors.alert_record import PortfolioShare
 from detectors.configuration import Configuration
 from detectors.engine import ENGINE_VERSION
 from detectors.events import Event
+from detectors.portfolio import added_up
 from streams.codec import decode, encode
 from streams.files.replay import rare_collections
 from streams.files.results import REJECTS as REJECTS_FILE
@@ -26,7 +28,7 @@ from streams.files.writers import JsonlWriter, OutputFolder
 from streams.live.beside import Beside
 from streams.live.fold import COUNTED, BookFold, Said, generation_of
 from streams.live.journal import Page, decode_page
-from streams.live.names import ALERTS, JOURNAL, LOAN_RISK, REJECTS
+from streams.live.names import ALERTS, JOURNAL, LOAN_RISK, PORTFOLIO, REJECTS
 from streams.live.reading import Extent, Reader
 
 
@@ -153,6 +155,7 @@ class Files:
     def __init__(self, folder: OutputFolder) -> None:
         self.recorder = Recorder(folder)
         self.rejects = JsonlWriter(folder.file(REJECTS_FILE))
+        self.portfolio: dict[tuple[str, str, str], PortfolioShare] = {}  # of the books that have ended
 
     def begin(self, book: int) -> None:
         """Nothing to prepare."""
@@ -164,13 +167,17 @@ class Files:
                 self.recorder.take_alert(message.entry.value)
             elif message.topic == LOAN_RISK:
                 self.recorder.take_risk(message.entry.value)
+            elif message.topic == PORTFOLIO:
+                self.recorder.take_share(message.entry.value)
             elif message.topic == REJECTS:
                 self.rejects.write_encoded(message.entry.value)
 
     def end(self, fold: BookFold) -> None:
-        """The last state of every loan that is followed."""
+        """The last state of every loan that is followed, and the portfolio of the books so far, together."""
         for risk in fold.engine.loan_risks():
             self.recorder.take_risk(encode(risk))
+        self.portfolio = added_up((*self.portfolio.values(), *fold.engine.portfolio_shares()))
+        self.recorder.take_portfolio(self.portfolio.values())
 
 
 def refold_into_files(
@@ -192,6 +199,7 @@ def refold_into_files(
             files=[f"{JOURNAL}/{book.book}/{book.begin}-{book.end}" for book in books],
             late=folded.counters["late"],
             counters=dict(sorted(folded.counters.items())),
+            portfolio=list(files.portfolio.values()),
         )
         files.recorder.finish(summary, configuration)
     return summary

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from streams.live.names import ALERTS, ALERTS_SHADOW, JOURNAL, LOAN_RISK, REJECTS, SOURCES, topic_name
+from streams.live.names import ALERTS, ALERTS_SHADOW, JOURNAL, LOAN_RISK, PORTFOLIO, REJECTS, SOURCES, topic_name
 from streams.live.trouble import BrokerTrouble
 from streams.settings import SettingsError
 
 if TYPE_CHECKING:
     from kafka.admin import KafkaAdminClient
 
-TOPICS: tuple[str, ...] = (*SOURCES, JOURNAL, ALERTS, LOAN_RISK, REJECTS, ALERTS_SHADOW)
-BY_BOOK: tuple[str, ...] = (JOURNAL, ALERTS, LOAN_RISK, REJECTS, ALERTS_SHADOW)
+TOPICS: tuple[str, ...] = (*SOURCES, JOURNAL, ALERTS, LOAN_RISK, PORTFOLIO, REJECTS, ALERTS_SHADOW)
+BY_BOOK: tuple[str, ...] = (JOURNAL, ALERTS, LOAN_RISK, PORTFOLIO, REJECTS, ALERTS_SHADOW)
 """Topics in which a partition is a book; ``rejects`` also has one for each lane."""
 
 SHIPPED = resources.files("streams.live") / "topics.toml"

@@ -10,7 +10,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -24,10 +24,11 @@ from streams.live.connection import Connection
 from streams.live.detect_stage import DetectStage, Trimmed
 from streams.live.fault_points import FaultPoints
 from streams.live.fold import generation_of
-from streams.live.health import HealthCheck
+from streams.live.health import BROKER_SILENT_S_MAX, HealthCheck
 from streams.live.intake_stage import IntakeStage
 from streams.live.journal import NotAPage
 from streams.live.kafka_log import KafkaLog
+from streams.live.log_lines import say_once
 from streams.live.metrics import Collector
 from streams.live.monitor import Monitor
 from streams.live.names import DETECT_GROUP, INTAKE_GROUP, JOURNAL, SOURCES, topic_name
@@ -41,6 +42,9 @@ COMMIT_INTERVAL_S = 1.0
 DELIVERY_TIMEOUT_MS = 60_000
 """How long a broker may be away before an append fails and the process ends."""
 
+BROKER_AWAY_S_MAX = 60.0
+"""How long a worker waits for a broker before it ends; its supervisor starts it again, and the start says what is wrong."""
+
 BATCHES_BUFFERED_MAX = 4
 
 
@@ -51,6 +55,8 @@ class NotWorking(Exception):
 WORLD_FAILED = 1
 EXPECTED = (NotWorking, PausedTooLong, Trimmed, NotAPage, StateError)
 """What the world may do; the message says what to do. Anything else is told with its traceback."""
+
+Task = Callable[[], Coroutine[Any, Any, None]]
 
 logger = logging.getLogger("fundtrail")
 
@@ -82,6 +88,7 @@ class Worker:
         detect_or_none = self.detect if "detect" in roles else None
         self.health = HealthCheck(intake_or_none, detect_or_none, self.guard, live)
         self.monitor = Monitor(Collector(intake_or_none, detect_or_none), self.health, live.metrics)
+        self.misses_broker = False
         self.apps: list[BatchApp] = []
         if "intake" in roles:
             self.apps.append(self._app(INTAKE_GROUP, self.intake, SOURCES, self.intake.take, [self.intake.work]))
@@ -119,7 +126,7 @@ class Worker:
         stage: IntakeStage | DetectStage,
         topics: tuple[str, ...],
         take: Callable[[TP, list[Any]], Awaitable[None]],
-        tasks: list[Callable[[], Awaitable[None]]],
+        tasks: list[Task],
     ) -> BatchApp:
         prefix = self.settings.live.kafka.prefix
         member = f"{self.worker_id}-{group}"
@@ -127,8 +134,8 @@ class Worker:
         names = [topic_name(prefix, topic) for topic in topics]
         for name in names:
             self._agent(app, name, take)
-        for task in (*tasks, self.guard.beat, self._watch, spare_survivors_for_ever):
-            app.task(self._guarded(task))
+        for task in (*tasks, self._watch, spare_survivors_for_ever):
+            app.task(self.guarded(task))
         app.on_before_shutdown.connect(self._shutdown, weak=False)  # type: ignore[arg-type]
         return app
 
@@ -164,7 +171,9 @@ class Worker:
 
         app.agent(app.batch_topic(name), name=f"{app.conf.id}.{name}", concurrency=1)(work)
 
-    def _guarded(self, task: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    def guarded(self, task: Task) -> Task:
+        """The task, which ends the process when it fails."""
+
         async def run() -> None:
             try:
                 await task()
@@ -178,8 +187,23 @@ class Worker:
         """End the process when its group will not have it: Faust would live on without ever reading a record."""
         while True:
             await asyncio.sleep(1)
+            self._look_for_broker()
             if lost := self.health.live().reasons:
                 raise NotWorking(f"{'; '.join(lost)}. Mend what the log names, or start it again")
+
+    def _look_for_broker(self) -> None:
+        """Say once that no broker answers, and once that one does again; end when that takes too long."""
+        silent_s, servers = self.health.silent_s(), self.connection.servers
+        if silent_s > BROKER_AWAY_S_MAX:
+            raise NotWorking(
+                f"no broker at {servers} has answered for {silent_s:.0f} s. Nothing is lost: start it again when one does"
+            )
+        is_away = silent_s > BROKER_SILENT_S_MAX
+        if is_away and not self.misses_broker:
+            logger.error("no broker at %s answers: it is waited for, %.0f s long", servers, BROKER_AWAY_S_MAX)
+        elif self.misses_broker and not is_away:
+            logger.warning("a broker at %s answers again", servers)
+        self.misses_broker = is_away
 
     async def _shutdown(self, app: Any, **_: Any) -> None:
         if app.stage is self.detect:
@@ -195,9 +219,15 @@ class _FaustWorker(faust.Worker):
         self.spinner = None
 
     async def on_first_start(self) -> None:
-        """Connect the log before anything flows."""
+        """Before anything flows: the log is connected, and the guard beats. The apps' tasks begin in their own time."""
+        self.add_future(self.ours.guarded(self.ours.guard.beat)())
         await self.ours.log.start()
         await super().on_first_start()
+
+    def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
+        """The log's handlers are there."""
+        super().on_setup_root_logger(logger, level)
+        say_once()
 
     async def on_shutdown(self) -> None:
         """The log goes last."""

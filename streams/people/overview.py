@@ -14,6 +14,7 @@ from streams.people.alert_section import four_facts
 from streams.people.figures import counted, local_time
 from streams.people.folder import SEVERITIES, Results, Summary
 from streams.people.markup import Html, chinese, element, join
+from streams.people.subjects import loans_of
 
 CARDS_MAX = 3
 """Alerts shown in full at the very top."""
@@ -72,7 +73,7 @@ def figures(results: Results, utc_offset_minutes: int) -> Html:
         )
         for name in SEVERITIES
     ]
-    loans = len({alert.subject.loan_id for alert in opened})
+    loans = len({name for alert in opened for name in loans_of(alert)})
     tiles.append(_tile(str(loans), "loans concerned", "涉及贷款", f"of {len(results.risks)} with a risk state"))
     tiles += [
         _tile(

@@ -27,6 +27,12 @@ def subject_words(alert: Alert) -> str:
     return f"loan {subject.loan_id}{whose}" if subject.loan_id else (subject.customer_id or "subject unknown")
 
 
+def loans_of(alert: Alert) -> tuple[str, ...]:
+    """The loan that an alert is about, or the members of its group."""
+    members = tuple(member.loan_id for member in alert.subject.members)
+    return members if alert.subject.loan_id is None else (alert.subject.loan_id, *members)
+
+
 def member_rows(alert: Alert, utc_offset_minutes: int) -> list[tuple[object, ...]]:
     """A group's members: (loan, customer, amount and payout, how much of it is in question)."""
     return [

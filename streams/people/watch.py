@@ -16,7 +16,7 @@ from streams.live.reading import header
 from streams.people import glossary
 from streams.people.figures import in_words, legible, local_time, share
 from streams.people.folder import SEVERITIES
-from streams.people.subjects import subject_words
+from streams.people.subjects import loans_of, subject_words
 
 STYLES = {"CRITICAL": "bold white on red", "HIGH": "bold red", "MEDIUM": "bold yellow", "LOW": "bold"}
 SENTENCE_INDENT = "    "
@@ -37,7 +37,7 @@ class Filter(NamedTuple):
         return (
             (self.severity is None or SEVERITIES.index(alert.severity) <= SEVERITIES.index(self.severity))
             and (not self.typologies or alert.typology in self.typologies)
-            and (not self.loans or any(loan in self.loans for loan in _loans_of(alert)))
+            and (not self.loans or any(loan in self.loans for loan in loans_of(alert)))
             and (not self.customers or any(customer in self.customers for customer in _customers_of(alert)))
         )
 
@@ -86,10 +86,6 @@ def alert_text(alert: Alert, utc_offset_minutes: int) -> Text:
     text.append("\n" + SENTENCE_INDENT)
     text.append(legible(alert.sentence_en), style="strike" if gone else "")
     return text
-
-
-def _loans_of(alert: Alert) -> tuple[str | None, ...]:
-    return (alert.subject.loan_id, *(member.loan_id for member in alert.subject.members))
 
 
 def _customers_of(alert: Alert) -> tuple[str | None, ...]:

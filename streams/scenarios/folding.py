@@ -203,8 +203,8 @@ def _check_not(folding: Folding, found: re.Match[str], step: Expectation) -> str
     code = CODES.get(found["code"])
     if code is None:
         return f"{found['code']!r} is no typology"
-    alert = folding.latest(code, found["loan"])
-    return f"there is: {alert.sentence_en}" if alert is not None else ""
+    there = [a for a in folding.alerts if a.typology == code and found["loan"] in (named_by(a), *_members(a))]
+    return f"there is: {there[-1].sentence_en}" if there else ""
 
 
 def _check_withdrawn(folding: Folding, found: re.Match[str], step: Expectation) -> str:

@@ -99,7 +99,7 @@ def fold_of(some: Sequence[Page], book: int = 0) -> list[Said]:
 def publish_live(bootstrap: str, prefix: str, some: Sequence[Page], book: int = 0) -> None:
     """Publish what a worker would have said to these pages."""
     said = fold_of(some, book)
-    for topic in ("alerts", "loan-risk", "rejects"):
+    for topic in ("alerts", "loan-risk", "portfolio", "rejects"):
         produce(bootstrap, prefix + topic, [message.entry for message in said if message.topic == topic], book)
 
 

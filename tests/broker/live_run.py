@@ -15,12 +15,23 @@ from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
+from kafka.errors import CoordinatorNotAvailableError
 
 from streams.files.inputs import find_topic_files
 from streams.files.merge import merge
 from streams.files.readers import open_sources
 from streams.live.journal import decode_page
-from streams.live.names import ALERTS, FOLLOWS_HEADER, INTAKE_GROUP, JOURNAL, LOAN_RISK, ORDER_HEADER, REJECTS, SOURCES
+from streams.live.names import (
+    ALERTS,
+    FOLLOWS_HEADER,
+    INTAKE_GROUP,
+    JOURNAL,
+    LOAN_RISK,
+    ORDER_HEADER,
+    PORTFOLIO,
+    REJECTS,
+    SOURCES,
+)
 from streams.live.topics import create_missing, declared_topics
 
 REPOSITORY = Path(__file__).parents[2]
@@ -38,19 +49,23 @@ publish_interval_ms = {publish_every}
 """
 
 
-def wait_until(done: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) -> None:
+def wait_until(done: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S, pause_s: float = 0.1) -> None:
     """Poll until ``done()``; an assertion with the last answer when it does not come."""
     until = time.monotonic() + deadline_s
     while not (answer := done()):
         assert time.monotonic() < until, f"no {what} within {deadline_s} s; last answer {answer!r}"
-        time.sleep(0.1)
+        time.sleep(pause_s)
 
 
 class LiveRun:
     """One prefix on one broker."""
 
-    def __init__(self, bootstrap: str, prefix: str, folder: Path, *, books: int = 1, lanes: int = 1) -> None:
+    def __init__(
+        self, bootstrap: str, prefix: str, folder: Path, *, books: int = 1, lanes: int = 1, sections: str = ""
+    ) -> None:  # fmt: skip
+        """``sections`` of a configuration file, for workers and tools alike."""
         self.bootstrap = bootstrap
+        self.sections = sections
         self.prefix = prefix
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -106,7 +121,11 @@ class LiveRun:
         """How many source records intake has committed."""
         group = self.prefix + INTAKE_GROUP
         with KafkaAdminClient(bootstrap_servers=self.bootstrap) as admin:
-            return sum(max(0, one.offset) for one in admin.list_group_offsets({group: None})[group].values())
+            try:
+                offsets = admin.list_group_offsets({group: None})[group]
+            except CoordinatorNotAvailableError:  # a broker that no group has ever asked makes its topic of offsets now
+                return 0
+            return sum(max(0, one.offset) for one in offsets.values())
 
     def tool(self, *arguments: object) -> tuple[int, str]:
         """A command beside the workers; (exit code, complaints)."""
@@ -160,7 +179,7 @@ class LiveRun:
         text = SETTINGS.format(session=SESSION_MS, checkpoint=checkpoint_ms, publish=publish or "", publish_every=1_000)
         if with_prefix:
             text = text.replace("[kafka]", f'[kafka]\nprefix = "{self.prefix}"')
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text + self.sections, encoding="utf-8")
         return path
 
     def start(
@@ -264,4 +283,15 @@ def records_of(source: Path) -> Iterator[tuple[str, bytes]]:
             yield sources[row[3]].file.topic, row[6]
 
 
-__all__ = ["ALERTS", "JOURNAL", "LOAN_RISK", "REJECTS", "LiveRun", "Worker", "records_of", "wait_until"]
+__all__ = [
+    "ALERTS",
+    "JOURNAL",
+    "LOAN_RISK",
+    "PORTFOLIO",
+    "REJECTS",
+    "SESSION_MS",
+    "LiveRun",
+    "Worker",
+    "records_of",
+    "wait_until",
+]

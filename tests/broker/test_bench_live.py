@@ -22,3 +22,5 @@ def test_the_live_benchmark_says_what_it_claims_to_say(broker: Reached, tmp_path
     assert found["throughput"]["bank"]["answer"] != found["throughput"]["payments"]["answer"]
     assert found["fold"]["same_alerts"] == "True"
     assert [row["share_of_rate"] for row in found["latency"]] == [0.1, 0.5, 0.8]
+    assert found["bursts"]["burst"] == found["bursts"]["records_per_second"] > 0
+    assert all(row["states"] > 0 and row["states_p99_ms"] >= row["journal_p50_ms"] for row in found["latency"][1:])

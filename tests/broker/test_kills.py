@@ -36,6 +36,7 @@ ARMED_SECONDS_MAX = 6
 """How long a fault point may take to be reached; then it is a kill like the others."""
 
 HOSTILE = ("dispositions", b"no record")
+APPLIED = 'fundtrail_detect_records_total{book="0",outcome="applied"}'
 OTHER_EVERY = 5
 """Kills between two disturbances of another kind."""
 
@@ -89,13 +90,35 @@ class Storm:
             self.deaths[f"{role} at random"] += 1
             victim.kill()
             return
-        if code == WORLD_FAILED and "roker" in victim.said():  # it was starting when the broker went away
+        if self._world_failed(victim):
             self.workers[role] = self.start(role)
             self._begins(self.workers[role])
             self.die(role, within_s)
         else:
             assert code == -signal.SIGKILL, f"{role} ended by itself: {victim.said()[-2_000:]}"
             self.deaths[self.armed[role]] += 1
+
+    def _world_failed(self, worker: Worker) -> bool:
+        """It ended because the broker went away while it was starting, or because the machine did not let it run for most of
+        its session: a supervisor starts it again.
+        """
+        return worker.process.returncode == WORLD_FAILED and any(why in worker.said() for why in ("roker", "did not run for"))
+
+    def keeps_up(self) -> bool:
+        """True; a worker that the world has ended runs again."""
+        for role, worker in self.workers.items():
+            if not worker.is_running:
+                assert self._world_failed(worker), f"{role} ended by itself: {worker.said()[-2_000:]}"
+                self.workers[role] = self.start(role, is_armed=False)
+        return True
+
+    def detects(self, sample: str) -> float:
+        """A sample of detect's metrics; -1 while it cannot be had."""
+        self.keeps_up()
+        try:
+            return self.workers["detect"].metrics().get(sample, -1)
+        except OSError:  # it has just ended
+            return -1
 
     def _begins(self, worker: Worker) -> None:
         wait_until(lambda: "metrics at" in worker.said() or not worker.is_running, "a worker that has begun", 60)
@@ -176,21 +199,19 @@ def test_no_kill_loses_or_doubles_an_alert_or_a_record(storm: Storm, tmp_path: P
             storm.others[kill // OTHER_EVERY % len(storm.others)]()
     storm.calm()
 
-    live, detect = storm.live, storm.workers["detect"]
-    live.until_alerts(len(expected), detect)
-    wait_until(lambda: _applied(detect) >= summary.records.applied, "all records applied")
-    wait_until(lambda: live.taken_in() == storm.sent == len(records) + KILLS, "all records committed")
-    wait_until(lambda: detect.metrics()['fundtrail_journal_lag_pages{book="0"}'] == 0, "the journal's end")
+    live = storm.live
+    wait_until(lambda: storm.keeps_up() and live.end(ALERTS) >= len(expected), f"{len(expected)} alerts")
+    wait_until(lambda: storm.detects(APPLIED) >= summary.records.applied, "all records applied")
+    wait_until(lambda: storm.keeps_up() and live.taken_in() == storm.sent, "all records committed")
+    wait_until(lambda: storm.detects('fundtrail_journal_lag_pages{book="0"}') == 0, "the journal's end")
     live.assert_alerts(expected)
     assert live.end(ALERTS) == len(expected)
+    assert storm.sent == len(records) + KILLS
     assert len(live.rejects()) == KILLS
-    assert _applied(detect) == summary.records.applied
-    assert detect.metrics()['fundtrail_detect_accounting_difference{book="0"}'] == 0
+    assert storm.detects(APPLIED) == summary.records.applied
+    assert storm.detects('fundtrail_detect_accounting_difference{book="0"}') == 0
     assert live.tool("status", "--full", "--state-dir", live.folder / "state-detect") == (0, "")
     assert sum(storm.deaths.values()) == KILLS
     at_steps = {step for step in STEPS if storm.deaths[step]}
     assert len(at_steps) >= min(4, KILLS // 6), f"the fault points were hardly reached: {storm.deaths}"
-
-
-def _applied(worker: Worker) -> float:
-    return worker.metrics().get('fundtrail_detect_records_total{book="0",outcome="applied"}', 0)
+    print(f"{KILLS} kills, {len(expected)} alerts of {storm.sent} records: {dict(storm.deaths)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import msgspec
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from detectors.alert_record import PortfolioShare
 from streams.files.replay import replay
 from streams.settings import load_settings
 from streams.simulate.world import simulate
 from tests.broker.kafka import Broker
-from tests.broker.live_run import ALERTS, LOAN_RISK, LiveRun, Worker, records_of, wait_until
+from tests.broker.live_run import ALERTS, LOAN_RISK, PORTFOLIO, SESSION_MS, LiveRun, Worker, records_of, wait_until
 from tests.broker.shared import Reached
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
@@ -61,6 +63,7 @@ def test_replay_live_path_and_replay_of_the_journal_give_the_same_bytes_and_acco
         metrics = worker.metrics()
         assert '"ok": true' in worker.get("/health/ready")
     live.assert_alerts(bank.alerts)
+    _assert_portfolio(live, bank)
     assert metrics["fundtrail_intake_in_total"] == sent == metrics['fundtrail_intake_records_total{outcome="journalled"}']
     assert metrics['fundtrail_detect_records_total{book="0",outcome="applied"}'] == bank.summary.records.applied
     assert metrics["fundtrail_intake_accounting_difference"] == 0
@@ -68,8 +71,20 @@ def test_replay_live_path_and_replay_of_the_journal_give_the_same_bytes_and_acco
     assert metrics['fundtrail_withheld_total{book="0"}'] == 0
     refolded = live.folder / "refolded"
     assert live.tool("replay", "--from", "kafka", "--out", refolded) == (0, "")
-    for name in ("alerts.jsonl", "loan-risk.jsonl"):
+    for name in ("alerts.jsonl", "loan-risk.jsonl", "portfolio.jsonl"):
         assert (refolded / name).read_bytes() == (bank.replayed / name).read_bytes(), name
+
+
+def _assert_portfolio(live: LiveRun, bank: Bank) -> None:
+    """Every cut was said once, in the bytes of the replay; at its end the replay says all of them once more."""
+    said = live.read(PORTFOLIO)
+    replayed = (bank.replayed / "portfolio.jsonl").read_bytes().splitlines()
+    last = len(replayed) - len(bank.summary.portfolio)
+    assert last > 10
+    assert [message.value for message in said] == replayed[:last]
+    cells = [msgspec.json.decode(message.value, type=PortfolioShare) for message in said]
+    keys = [f"0/{cell.currency}/{cell.dimension}/{cell.value}".encode() for cell in cells]
+    assert [message.key for message in said] == keys
 
 
 def test_a_lost_state_folder_costs_time_and_no_alert(live: LiveRun, bank: Bank) -> None:
@@ -82,6 +97,7 @@ def test_a_lost_state_folder_costs_time_and_no_alert(live: LiveRun, bank: Bank) 
             live.until_alerts(len(bank.alerts), second)
             wait_until(lambda: second.metrics()['fundtrail_journal_lag_pages{book="0"}'] == 0, "end of the journal")
         live.assert_alerts(bank.alerts)
+        _assert_portfolio(live, bank)
 
 
 def test_two_workers_hand_the_work_over_and_one_that_was_paused_too_long_ends(live: LiveRun, large_bank: Bank) -> None:
@@ -108,6 +124,28 @@ def test_two_workers_hand_the_work_over_and_one_that_was_paused_too_long_ends(li
     live.assert_alerts(large_bank.alerts)
 
 
+SLOW_START = f"""
+import asyncio
+from streams.live.intake_stage import IntakeStage
+
+begin = IntakeStage.assigned
+
+async def assigned(self, committed):
+    lanes = await begin(self, committed)
+    await asyncio.sleep({SESSION_MS} / 1000)
+    return lanes
+
+IntakeStage.assigned = assigned
+"""
+
+
+def test_a_start_that_takes_as_long_as_a_session_is_not_taken_for_a_pause(live: LiveRun, bank: Bank) -> None:
+    sent = live.load(bank.source)
+    with live.running("intake", before=SLOW_START) as worker:
+        wait_until(lambda: not worker.is_running or live.taken_in() == sent, "everything taken in")
+        assert worker.is_running, worker.said()[-2_000:]
+
+
 def _has_book(worker: object) -> bool:
     return bool(worker.metrics()["fundtrail_detect_books"] == 1)  # type: ignore[attr-defined]
 
@@ -120,7 +158,7 @@ def test_alerts_can_be_read_by_anybody_and_keep_to_the_published_schema(live: Li
     live.load(bank.source)
     with live.running() as worker:
         live.until_alerts(len(bank.alerts), worker)
-    for topic, schema_name in ((ALERTS, "alert"), (LOAN_RISK, "loan-risk")):
+    for topic, schema_name in ((ALERTS, "alert"), (LOAN_RISK, "loan-risk"), (PORTFOLIO, "portfolio")):
         schema = msgspec.json.decode((SCHEMAS / f"{schema_name}.json").read_bytes())
         validator = jsonschema.Draft202012Validator(schema)
         values = [message.value for message in live.read(topic)]
@@ -179,33 +217,31 @@ def test_a_lost_state_comes_back_from_what_was_published_and_a_damaged_snapshot_
     live.assert_alerts(bank.alerts)
 
 
-def test_two_books_share_the_work_and_find_most_of_what_one_finds_even_in_a_rush(
-    broker: Reached, prefix: str, bank: Bank, tmp_path: Path
-) -> None:
-    """A month of payments in half a minute: books overtake each other by hours of event time, which real time never does.
+IMPATIENT = "import streams.live.worker as worker; worker.BROKER_AWAY_S_MAX = 25.0"
 
-    With remittances delivered before the money moves on, the alerts are the same: tests/properties/test_books.py.
-    """
-    live = LiveRun(broker.bootstrap, prefix, tmp_path / "live", books=2)
-    records = list(records_of(bank.source))
-    with live.running(state="first") as first, live.running(state="second") as second:
-        wait_until(lambda: _has_book(first) and _has_book(second), "one book for each")
-        for begin in range(0, len(records), 200):
-            sent = live.send(records[begin : begin + 200], first=begin) + begin
-            wait_until(lambda sent=sent: live.taken_in() == sent, "records taken in and committed")  # type: ignore[misc]
-            wait_until(lambda: _at_rest(first) and _at_rest(second), "books at rest")
-    said = {_revision(alert) for book in (0, 1) for alert in live.alerts(book)}
-    expected = {_revision(alert) for alert in bank.alerts}
-    assert len(said & expected) >= 0.6 * len(expected), (
-        f"{len(said & expected)} of {len(expected)}, and {len(said - expected)} others"
-    )
+
+def test_a_broker_that_stays_away_is_told_in_a_few_lines_and_ends_an_idle_worker(own_broker: Broker, tmp_path: Path) -> None:
+    """Nothing is on its way, so no append fails: only the group's silence tells."""
+    live = LiveRun(own_broker.bootstrap, "away.", tmp_path / "live")
     live.close()
+    worker = live.start(before=IMPATIENT)
+    try:
+        wait_until(lambda: '"ok": true' in _health(worker), "a ready worker")
+        own_broker.kill()
+        wait_until(lambda: "no broker has answered for" in _health(worker), "a reason for not being ready")
+        assert worker.ends() == 1
+    finally:
+        worker.kill()
+    said = worker.said()
+    assert f"no broker at {own_broker.bootstrap} answers: it is waited for" in said
+    assert "Nothing is lost: start it again" in said.splitlines()[-1]
+    assert len(said.splitlines()) < 60, said
 
 
-def _at_rest(worker: Worker) -> bool:
-    return all(value == 0 for name, value in worker.metrics().items() if name.startswith("fundtrail_journal_lag_pages{"))
-
-
-def _revision(alert: bytes) -> tuple[str, int]:
-    told = msgspec.json.decode(alert)
-    return told["alert_id"], told["revision"]
+def _health(worker: Worker) -> str:
+    try:
+        return worker.get("/health/ready")
+    except urllib.error.HTTPError as refused:
+        return str(refused.read().decode())
+    except OSError as error:
+        return str(error)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import os
 import random
+import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import pytest
@@ -17,11 +20,11 @@ from streams.live.rejects import LiveReject
 from streams.settings import load_settings
 from streams.simulate.world import simulate
 from tests.broker.hostile import hostile_records
-from tests.broker.live_run import LiveRun, records_of, wait_until
+from tests.broker.live_run import LiveRun, Worker, records_of, wait_until
 from tests.broker.shared import Reached
 
 HOSTILE = 10_000
-SLOWDOWN_MAX = 1 / 0.8
+THROUGHPUT_MIN = 0.8
 
 
 @pytest.fixture(scope="module")
@@ -53,15 +56,16 @@ def test_ten_thousand_hostile_records_are_rejected_with_reasons_and_change_no_al
     replay([source], tmp_path / "out", load_settings())
     expected = (tmp_path / "out" / "alerts.jsonl").read_bytes().splitlines()
 
-    clean_s, poisoned_s = _processor_seconds(clean, len(good)), _processor_seconds(poisoned, len(mixed))
+    alone, among_poison = _side_by_side((clean, len(good)), (poisoned, len(mixed)))
 
     assert clean.alerts() == poisoned.alerts() == expected
     rejects = {key: msgspec.json.decode(value, type=LiveReject) for key, value in poisoned.rejects().items()}
     assert len(rejects) == HOSTILE
     assert all(reject.reason and reject.field for reject in rejects.values())
     _originals_are_kept(rejects, mixed)
-    told = f"{len(good)} good records: {clean_s:.1f} processor seconds alone, {poisoned_s:.1f} among poison"
-    assert poisoned_s <= clean_s * SLOWDOWN_MAX, told
+    told = f"alone {alone}, among poison {among_poison}"
+    assert among_poison.good_per_processor_second >= THROUGHPUT_MIN * alone.good_per_processor_second, told
+    print(told)
 
 
 def _mixed(good: list[tuple[str, bytes]], hostile: list[tuple[str, bytes]], chance: random.Random) -> list[tuple[str, bytes]]:
@@ -76,26 +80,65 @@ def _mixed(good: list[tuple[str, bytes]], hostile: list[tuple[str, bytes]], chan
     return mixed + good[begin:]
 
 
-def _processor_seconds(run: LiveRun, records: int) -> float:
-    """What the worker takes from its first page to its last alert. One process is as fast as the processor time it needs, and
-    that is the same whoever else is at work on the machine."""
-    with run.running() as worker:
-        wait_until(lambda: worker.metrics()["fundtrail_intake_pages_total"] > 0, "first page")
-        before = _taken_by(worker.process.pid)
-        wait_until(lambda: _is_through(worker.metrics(), records), "all records folded")
-        return _taken_by(worker.process.pid) - before
+class Rate(NamedTuple):
+    """What a worker did while both were at work."""
+
+    good: float
+    seconds: float
+    processor_seconds: float
+
+    @property
+    def good_per_processor_second(self) -> float:
+        return self.good / self.processor_seconds
+
+
+class Side:
+    """A worker at one of the two runs."""
+
+    def __init__(self, worker: Worker, records: int) -> None:
+        self.worker = worker
+        self.records = records
+        self.begun = (0.0, 0.0, 0.0)
+
+    def is_through(self) -> bool:
+        metrics = self.worker.metrics()
+        written = metrics['fundtrail_intake_records_total{outcome="journalled"}']
+        rejected = metrics['fundtrail_intake_records_total{outcome="rejected"}']
+        folded = metrics.get('fundtrail_detect_records_total{book="0",outcome="journalled"}')
+        return written + rejected == self.records and folded == written
+
+    def now(self) -> tuple[float, float, float]:
+        """(good records folded, seconds, processor seconds)."""
+        applied = self.worker.metrics().get('fundtrail_detect_records_total{book="0",outcome="applied"}', 0)
+        return applied, time.monotonic(), _taken_by(self.worker.process.pid)
+
+    def rate(self) -> Rate:
+        """Since ``begun``."""
+        return Rate(*(after - before for before, after in zip(self.begun, self.now(), strict=True)))
+
+
+def _side_by_side(*runs: tuple[LiveRun, int]) -> list[Rate]:
+    """Both workers at once, from when both have begun until the first is through: whatever else the machine does, it does to
+    both. The processor time of a record is compared and not the clock, which also shows whom the scheduler favours when there
+    are three busy processes for two processors. Checkpoints are left out: they cost by the second, not by the record.
+    """
+    with ExitStack() as stack:
+        sides = []
+        for run, records in runs:
+            settings = run.settings(checkpoint_ms=600_000)
+            sides.append(Side(stack.enter_context(run.running(settings=settings)), records))
+        wait_until(lambda: all(side.now()[0] > 0 for side in sides), "first pages folded")
+        for side in sides:
+            side.begun = side.now()
+        wait_until(lambda: any(side.is_through() for side in sides), "all records of one folded", pause_s=1)
+        rates = [side.rate() for side in sides]
+        wait_until(lambda: all(side.is_through() for side in sides), "all records folded", pause_s=1)
+    return rates
 
 
 def _taken_by(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _is_through(metrics: dict[str, float], records: int) -> bool:
-    written = metrics['fundtrail_intake_records_total{outcome="journalled"}']
-    rejected = metrics['fundtrail_intake_records_total{outcome="rejected"}']
-    folded = metrics.get('fundtrail_detect_records_total{book="0",outcome="journalled"}')
-    return written + rejected == records and folded == written
 
 
 def _originals_are_kept(rejects: dict[str, LiveReject], mixed: list[tuple[str, bytes]]) -> None:

@@ -82,10 +82,11 @@ def test_every_missing_topic_is_told_by_the_role_that_needs_it(place: Place) -> 
         "journal",
         "alerts",
         "loan-risk",
+        "portfolio",
         "rejects",
     ]
     assert all("fundtrail topics create" in sentence for sentence in told)
-    assert len(place.mistakes("both")) == 10
+    assert len(place.mistakes("both")) == 11
 
 
 def test_numbers_of_partitions_that_do_not_fit_are_told(place: Place) -> None:
@@ -101,7 +102,7 @@ def test_numbers_of_partitions_that_do_not_fit_are_told(place: Place) -> None:
 
     wait_until(lambda: "3 books" in told(), 20, "the added partitions are seen")
     assert "the source topics must have equal numbers" in told()
-    for topic in ("alerts", "loan-risk", "rejects"):
+    for topic in ("alerts", "loan-risk", "portfolio", "rejects"):
         assert f"{topic} has" in told()
     assert "kafka-topics --alter" in told()
 

@@ -60,12 +60,12 @@ def test_a_refold_gives_the_bytes_of_the_folders_replay(broker: Reached, prefix:
     )
     assert (code, complaints) == (DONE, "")
     assert "0 repeated, 0 ahead" in said
-    for name in ("alerts.jsonl", "loan-risk.jsonl", "configuration.json"):
+    for name in ("alerts.jsonl", "loan-risk.jsonl", "portfolio.jsonl", "configuration.json"):
         assert (tmp_path / "kafka" / name).read_bytes() == (tmp_path / "files" / name).read_bytes(), name
     assert lines(tmp_path / "kafka" / "alerts.jsonl"), "the sample has alerts"
     ours, theirs = (json.loads((tmp_path / name / "summary.json").read_bytes()) for name in ("kafka", "files"))
     assert ours["records"] == {**theirs["records"], "repeated": 0, "ahead": 0}
-    for key in ("alerts_sha256", "event_time_first", "event_time_last", "counters", "late", "withdrawn", "loans"):
+    for key in ("alerts_sha256", "event_time_first", "event_time_last", "counters", "late", "portfolio", "withdrawn", "loans"):
         assert ours[key] == theirs[key], key
     (reject,) = (json.loads(line) for line in lines(tmp_path / "kafka" / "rejects.jsonl"))
     assert (reject["stage"], reject["topic"]) == ("detect", "account-transactions")
@@ -119,6 +119,19 @@ def test_books_stand_one_behind_the_other_and_one_can_be_taken_alone(broker: Rea
     alone = [lines(tmp_path / f"book{book}" / "alerts.jsonl") for book in (0, 1)]
     assert lines(tmp_path / "both" / "alerts.jsonl") == alone[0] + alone[1]
     assert alone[0] != alone[1]
+    cells = [
+        {(cell["currency"], cell["dimension"], cell["value"]): (cell["loans"], cell["disbursed_minor"], cell["flagged_minor"])
+         for cell in json.loads((tmp_path / name / "summary.json").read_bytes())["portfolio"]}
+        for name in ("both", "book0", "book1")
+    ]  # fmt: skip
+    assert cells[0] == {
+        key: tuple(map(sum, zip(*(one[key] for one in cells[1:] if key in one), strict=True))) for key in cells[0]
+    }
+    assert cells[0]["CNY", "product", "WORKING_CAPITAL"][0] == 8
+    last = {}
+    for line in map(json.loads, lines(tmp_path / "both" / "portfolio.jsonl")):
+        last[line["currency"], line["dimension"], line["value"]] = line["loans"], line["disbursed_minor"], line["flagged_minor"]
+    assert last == cells[0], "the last line of a cell holds, for all books together"
     code, _, complaints = run(*refold, "--out", tmp_path / "none", "--book", 2)
     assert code == WRONG_USE
     assert "books 0 to 1" in complaints

@@ -64,7 +64,7 @@ class Live(NamedTuple):
 @pytest.fixture
 def live(broker: Reached, prefix: str, tmp_path: Path) -> Live:
     folder = feed(tmp_path / "in")
-    make_topics(broker.bootstrap, prefix, {"journal": 1, "alerts": 1, "loan-risk": 1, "rejects": 1})
+    make_topics(broker.bootstrap, prefix, {"journal": 1, "alerts": 1, "loan-risk": 1, "portfolio": 1, "rejects": 1})
     some = pages(in_order(folder))
     produce_pages(broker.bootstrap, prefix, some)
     publish_live(broker.bootstrap, prefix, some)

@@ -35,8 +35,8 @@ def test_topics_are_created_as_declared_and_checked(there: tuple[str, ...], pref
     assert "fundtrail topics create" in complaint
     code, said, _ = run("topics", "create", *there, "--lanes", 2, "--books", 3)
     assert code == DONE
-    assert "11 created, 0 were there; nothing differs" in said
-    assert run("topics", "check", *there, "--lanes", 2, "--books", 3) == (DONE, "all 11 topics are as declared\n", "")
+    assert "12 created, 0 were there; nothing differs" in said
+    assert run("topics", "check", *there, "--lanes", 2, "--books", 3) == (DONE, "all 12 topics are as declared\n", "")
 
 
 def test_what_differs_is_told_and_left_alone(there: tuple[str, ...], prefix: str, broker: Reached) -> None:
@@ -52,7 +52,7 @@ def test_what_differs_is_told_and_left_alone(there: tuple[str, ...], prefix: str
     assert code == DONE
     assert f"created  {prefix}alerts\n" in said
     assert f"differs  {prefix}journal: retention.ms is 60000" in said
-    assert "1 created, 10 were there; 1 differences were left as they are" in said
+    assert "1 created, 11 were there; 1 differences were left as they are" in said
 
 
 def test_describe_shows_what_the_topics_hold(there: tuple[str, ...], prefix: str, broker: Reached) -> None:
@@ -64,6 +64,7 @@ def test_describe_shows_what_the_topics_hold(there: tuple[str, ...], prefix: str
     rows = {line.split()[0]: line.split()[1:] for line in said.splitlines() if prefix in line}
     assert rows[f"{prefix}journal"] == ["1", "1", "delete", "365", "d", "4", "MiB", "0"]
     assert rows[f"{prefix}loan-risk"][2:4] == ["compact", "always"]
+    assert rows[f"{prefix}portfolio"][2:4] == ["compact", "always"]
     assert rows[f"{prefix}alerts"][-1] == "1"
 
 

@@ -49,7 +49,8 @@ STREAM_ROWS: tuple[tuple[str, ...], ...] = (
     ("files", "simulate", "scenarios"),
     ("rules",),
     ("settings",),
-    ("codec", "live_settings"),
+    ("code_lists",),
+    ("codec", "live_settings", "mistake"),
 )
 """Top to bottom. The rooms of one row do not know each other, except as declared below; files of one room may."""
 

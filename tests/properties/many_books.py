@@ -18,7 +18,7 @@ from detectors.typologies import TYPOLOGIES
 from streams.codec import encode
 from streams.live.fold import BookFold, Said
 from streams.live.journal import PAGE_VERSION, Page, Record, Span
-from streams.live.names import ALERTS, LOAN_RISK
+from streams.live.names import ALERTS, LOAN_RISK, PORTFOLIO
 from streams.live.remittances import pages_of
 
 TOPIC_OF = {record_type: topic for topic, record_type in EVENT_TYPES.items()}
@@ -44,21 +44,23 @@ def _without_memories(parameters: msgspec.Struct) -> msgspec.Struct:
 class Bank:
     """So many books, each with its fold. Every record goes to the journals of the books that :func:`route` names.
 
-    With ``late`` a remittance waits for up to so many source records, by seeded chance, in order for each pair of books.
+    Without ``ticks`` nobody tells the books the time, as in a live stream of history. With ``late`` a remittance waits for up
+    to so many source records, by seeded chance, in order for each pair of books.
     """
 
     def __init__(
         self, configuration: Configuration, number: int, pattern: str = "", *, late: int = 0, chance: Random | None = None,
-        repeats: bool = False,
+        repeats: bool = False, ticks: bool = True,
     ) -> None:  # fmt: skip
         self.books = Books(number, 0, pattern)
         self.folds = [BookFold(i, configuration, "test", books=Books(number, i, pattern)) for i in range(number)]
         self.offsets: dict[str, int] = {}
         self.post: deque[tuple[int, Page]] = deque()
         self.held: list[tuple[int, int, int, Page]] = []  # (due, sender, to, page)
-        self.late, self.chance, self.repeats = late, chance or Random(0), repeats
+        self.late, self.chance, self.repeats, self.ticks = late, chance or Random(0), repeats, ticks
         self.alerts: list[bytes] = []
         self.risks: list[bytes] = []
+        self.portfolio: dict[bytes, bytes] = {}  # as the compacted topic would hold it
         self.remittances = 0
         self.remitted_bytes = 0
         self.records = 0
@@ -79,7 +81,7 @@ class Bank:
             source = f"{topic}/{book}"
             offset = self.offsets[source] = self.offsets.get(source, -1) + 1
             span = Span(topic, book, offset - 1, offset)
-            self._fold(book, Page(PAGE_VERSION, 0, [span], [Record(0, offset, encode(event))]))
+            self.fold(book, Page(PAGE_VERSION, 0, [span], [Record(0, offset, encode(event))]))
         self._deliver()
         self._tick()
 
@@ -90,10 +92,13 @@ class Bank:
             self._deliver()
         self._tell_time(max(fold.engine.watermark_ms or 0 for fold in self.folds))
 
-    def _fold(self, book: int, page: Page) -> None:
+    def fold(self, book: int, page: Page) -> None:
+        """Give a page to a book."""
         fold = self.folds[book]
         said = fold.fold(fold.next_offset, page)
         for message in said:
+            if message.topic == PORTFOLIO:
+                self.portfolio[message.entry.key or b""] = message.entry.value
             if message.topic in (ALERTS, LOAN_RISK):
                 (self.alerts if message.topic == ALERTS else self.risks).append(message.entry.value)
         self._send(book, said)
@@ -116,19 +121,19 @@ class Bank:
         self.held = [held for held in self.held if held[0] > self.records]
         self.post.extend((to, page) for _, _, to, page in due)
         while self.post:
-            self._fold(*self.post.popleft())
+            self.fold(*self.post.popleft())
 
     def _tick(self) -> None:
         """Once a minute of event time all books are told how far it has come, as intake does."""
         now_ms = max(fold.engine.watermark_ms or 0 for fold in self.folds)
-        if now_ms // MINUTE_MS > self.minute:
+        if self.ticks and now_ms // MINUTE_MS > self.minute:
             self.minute = now_ms // MINUTE_MS
             self._tell_time(now_ms)
 
     def _tell_time(self, now_ms: int) -> None:
         for book, fold in enumerate(self.folds):
             if (fold.engine.watermark_ms or 0) < now_ms:
-                self._fold(book, Page(PAGE_VERSION, 0, [], [], now_ms))
+                self.fold(book, Page(PAGE_VERSION, 0, [], [], now_ms))
         self._deliver()
 
     # --- what is looked at ------------------------------------------------------------------------------------------
@@ -138,27 +143,12 @@ class Bank:
         return (fold.engine for fold in self.folds)
 
     def imbalances(self) -> dict[str, int]:
-        """Loans whose money was made or lost, in a book or over all books; on its way counts as somewhere."""
-        off: dict[str, int] = {}
-        for book, engine in enumerate(self.engines()):
-            assert isinstance(engine, BookEngine)
-            for origin in engine.book_tracer.origins.values():
-                if origin.imbalance_minor():
-                    off[f"{origin.loan_id} in book {book}"] = origin.imbalance_minor()
-        return off
+        """See :func:`imbalances`."""
+        return imbalances(self.engines())
 
     def underway_minor(self) -> dict[str, int]:
-        """Per loan that is followed: what has been remitted and not received."""
-        total: dict[str, int] = {}
-        tracers = [engine.book_tracer for engine in self.engines() if isinstance(engine, BookEngine)]
-        for tracer in tracers:
-            for origin in tracer.origins.values():
-                if tracers[origin.home].origins[origin.home_number].expired:
-                    continue
-                sent = origin.places_minor.get(REMITTED, 0) - origin.received_minor
-                key = f"{origin.home}/{origin.home_number}"
-                total[key] = total.get(key, 0) + sent
-        return {loan: amount for loan, amount in total.items() if amount}
+        """See :func:`underway_minor`."""
+        return underway_minor(self.engines())
 
     def final_risks(self) -> list[bytes]:
         """The present state of every loan, sorted."""
@@ -171,3 +161,28 @@ class Bank:
             for name, count in engine.counters.items():
                 total[name] = total.get(name, 0) + count
         return total
+
+
+def imbalances(engines: Iterable[Engine]) -> dict[str, int]:
+    """Loans whose money was made or lost, in a book or over all books; on its way counts as somewhere."""
+    off: dict[str, int] = {}
+    for book, engine in enumerate(engines):
+        assert isinstance(engine, BookEngine)
+        for origin in engine.book_tracer.origins.values():
+            if origin.imbalance_minor():
+                off[f"{origin.loan_id} in book {book}"] = origin.imbalance_minor()
+    return off
+
+
+def underway_minor(engines: Iterable[Engine]) -> dict[str, int]:
+    """Per loan that is followed, of the engines of all books in their order: what has been remitted and not received."""
+    total: dict[str, int] = {}
+    tracers = [engine.book_tracer for engine in engines if isinstance(engine, BookEngine)]
+    for tracer in tracers:
+        for origin in tracer.origins.values():
+            if tracers[origin.home].origins[origin.home_number].expired:
+                continue
+            sent = origin.places_minor.get(REMITTED, 0) - origin.received_minor
+            key = f"{origin.home}/{origin.home_number}"
+            total[key] = total.get(key, 0) + sent
+    return {loan: amount for loan, amount in total.items() if amount}

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
 from detectors.accounts import HELD, Account
-from detectors.bounds import BoundLimits, Bounds, bounds_of
+from detectors.bounds import BoundLimits, Bounds, bounds_of, whereabouts
 from detectors.lots import OWN, Landing, Lot, Origin, Transfer
 from detectors.tracer import LENDER_ACCOUNT, Movement, TraceLimits, Tracer
 from tests.properties.strategies import OUTSIDE, SINKS, Expire, Pay, PayOut, See, Step, Stream, TakeBack, Undo
@@ -27,7 +27,7 @@ class Play:
     def __init__(
         self, stream: Stream, limits: TraceLimits = WIDE, ledgers: tuple[str, ...] = LEDGERS,
         after_each: Callable[[Play], None] | None = None, names: dict[str, str] | None = None,
-        ids: Sequence[str] | None = None, times_ms: Sequence[int] = (),
+        ids: Sequence[str] | None = None, times_ms: Sequence[int] = (), places: dict[str, str] | None = None,
     ) -> None:  # fmt: skip
         self.stream = stream
         self.tracer = Tracer(ledgers, limits)
@@ -38,7 +38,7 @@ class Play:
         self.transfers: list[Transfer | None] = []
         self.arrived: Counter[tuple[str, int, int]] = Counter()  # (loan, ledger, step) -> amount its payment carried
         for name, balance in stream.opening.items():
-            account = self.tracer.account(self.name(name), CNY, HELD)
+            account = self.tracer.account(self.name(name), CNY, (places or {}).get(name, HELD))
             account.balance_known, account.balance_minor = balance is not None, balance or 0
         for name in (*SINKS, OUTSIDE):
             self.tracer.account(self.name(name), CNY, name.upper(), True)
@@ -68,6 +68,10 @@ class Play:
     def bounds(self, loan: str, steps: Collection[int], limits: BoundLimits | None = None) -> Bounds:
         """Certain and possible for a loan and the payments of those steps, now."""
         return bounds_of(self.tracer, self.origins[loan], self.seqs(steps), 10**9, limits)
+
+    def whereabouts(self, loan: str, limits: BoundLimits | None = None) -> dict[str, tuple[int, Bounds]]:
+        """(Attributed, bounds) by class of destination, now."""
+        return whereabouts(self.tracer, self.origins[loan], limits or BoundLimits())
 
     def standing(self, loan: str, ledger: int, steps: Collection[int]) -> int:
         """Money of the loan that those payments carried, came through none of them before, and was not sent back."""

@@ -16,15 +16,18 @@ import pytest
 
 from detectors.accounts import HELD
 from detectors.alert import alert_id
+from detectors.alert_record import PortfolioShare
 from detectors.book_engine import BookEngine
 from detectors.configuration import Configuration, FoldLimits
 from detectors.engine import Engine
 from detectors.events import Disposition, Event, Fault
+from detectors.portfolio import added_up
 from detectors.typologies import TYPOLOGIES
 from streams.codec import encode
 from streams.files.inputs import find_topic_files
 from streams.files.merge import merge
 from streams.files.readers import open_sources
+from streams.live.journal import PAGE_VERSION, Page
 from streams.scenarios.folding import CODES, configuration_of, event_of
 from streams.scenarios.notation import Scenario, parse_file
 from streams.settings import load_settings
@@ -96,7 +99,27 @@ def test_a_simulated_bank_has_the_same_alerts_and_loan_states_in_any_number_of_b
     assert sorted(many.alerts) == sorted(one.alerts)
     assert sorted(many.risks) == sorted(one.risks)
     assert many.final_risks() == one.final_risks()
+    assert figures(added_up(share for engine in many.engines() for share in engine.portfolio_shares()).values()) == figures(
+        one.engine.portfolio_shares()
+    )
     assert number == 1 or many.remittances > len(events) / 2, "hardly anything crossed the books"
+
+
+def figures(shares: Iterable[PortfolioShare]) -> list[PortfolioShare]:
+    """Cuts of a portfolio without the time, which each book has for itself."""
+    return [msgspec.structs.replace(share, as_of="") for share in shares]
+
+
+def test_a_subscriber_who_keeps_the_last_message_of_each_key_has_the_bank_by_adding_them_up(town: Path) -> None:
+    events = simulated(town, SEEDS[0])
+    one, many = Told(SHIPPED, events), Bank(SHIPPED, 3).play(events)
+    later_ms = max(engine.watermark_ms or 0 for engine in many.engines()) + 3_600_000
+    for book in range(3):
+        many.fold(book, Page(PAGE_VERSION, 0, [], [], later_ms))
+    kept = [msgspec.json.decode(value, type=PortfolioShare) for value in many.portfolio.values()]
+    assert len({key.split(b"/")[0] for key in many.portfolio}) == 3, "each book says its own"
+    assert len(kept) > len(one.engine.portfolio_shares()), "some cells are in several books"
+    assert figures(added_up(kept).values()) == figures(one.engine.portfolio_shares())
 
 
 @pytest.mark.parametrize("number", [2, 3, 8])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.accounts import Account
-from detectors.bounds import BoundLimits, FlowNetwork
+from detectors.accounts import HELD, Account
+from detectors.bounds import BoundLimits, FlowNetwork, Reach
 from detectors.lots import Transfer
 from detectors.tracer import TraceLimits, Tracer
 from tests.properties.feasible import Allocations
@@ -265,13 +265,19 @@ def test_the_bounds_are_reached_when_sinks_send_money_back(case: tuple[Stream, f
     check_tight(*case)
 
 
-def test_seeded_tiny_streams_leave_room_between_the_bounds() -> None:
-    mix, told = Mix(amount_max=3, accounts=ACCOUNTS[:3]), 0
-    for seed in range(600):
+def seeded_tiny_streams(seeds: int) -> Iterator[tuple[Stream, random.Random]]:
+    """Streams of which all allocations can be tried, each with its chance."""
+    mix = Mix(amount_max=3, accounts=ACCOUNTS[:3])
+    for seed in range(seeds):
         rng = random.Random(seed)
         stream = random_stream(rng, 7, mix)._replace(opening={name: rng.randrange(4) for name in mix.accounts})
-        stream = _affordable(stream)
-        told += check_tight(stream, [i for i in payments(stream) if rng.random() < 0.5])
+        yield _affordable(stream), rng
+
+
+def test_seeded_tiny_streams_leave_room_between_the_bounds() -> None:
+    told = sum(
+        check_tight(stream, [i for i in payments(stream) if rng.random() < 0.5]) for stream, rng in seeded_tiny_streams(600)
+    )
     assert told > 60
 
 
@@ -293,6 +299,71 @@ def _affordable(stream: Stream) -> Stream:
         else:
             balance[step.account] += step.amount_minor
     return Stream(stream.opening, tuple(steps))
+
+
+# --- where a loan is ----------------------------------------------------------------------------------------------------
+
+POCKET = {"d": "WEALTH"}
+"""An account of the streams that is a pocket: money in it is there until it leaves."""
+
+
+def check_whereabouts(stream: Stream, limits: BoundLimits | None = None) -> int:
+    """What lies at a class of destination, by any booking, lies between its bounds; returns how many bounds say something."""
+    play, told = Play(stream, places=POCKET), 0
+    lots = play.by_origin()
+    for loan, origin in play.origins.items():
+        found = play.whereabouts(loan, limits)
+        assert {place: minor for place, (minor, _) in found.items()} == {
+            place: minor for place, minor in origin.places_minor.items() if place != HELD
+        }
+        for place, (minor, bounds) in found.items():
+            into = [i for i in payments(stream) if _payee(stream, i).upper() == place]
+            assert bounds.certain_minor <= minor <= bounds.possible_minor <= origin.paid_out_minor
+            for ledger, order in enumerate(LEDGERS):
+                there = lots.get(("d", ledger, loan), 0) if place == "WEALTH" else play.standing(loan, ledger, into)
+                assert bounds.certain_minor <= there <= bounds.possible_minor, f"{loan} {place} {order}: {there}, {bounds}"
+            told += bounds.certain_minor > 0 or bounds.possible_minor < origin.paid_out_minor
+    return told
+
+
+@given(streams(Mix()))
+@settings(max_examples=200, derandomize=True, deadline=None)
+def test_what_lies_at_a_class_of_destination_lies_between_its_bounds(stream: Stream) -> None:
+    check_whereabouts(stream)
+
+
+@given(streams(Mix(undo="any", overdrafts=True), unknown=True), st.integers(1, 8))
+@settings(max_examples=200, derandomize=True, deadline=None)
+def test_limits_reversals_overdrafts_and_unknown_balances_keep_the_bounds_of_a_state(stream: Stream, transfers: int) -> None:
+    check_whereabouts(stream)
+    check_whereabouts(stream, BoundLimits(state_transfers_max=transfers, hops_max=transfers % 3))
+
+
+def test_seeded_streams_have_states_worth_bounding() -> None:
+    told = sum(check_whereabouts(random_stream(random.Random(seed), 30, Mix(undo="any"))) for seed in range(600))
+    assert told > 600
+
+
+def test_the_bounds_of_a_state_are_reached_by_some_allocation() -> None:
+    told = 0
+    for stream, _ in seeded_tiny_streams(400):
+        play = Play(stream)
+        for loan in play.origins:
+            for place, (minor, bounds) in play.whereabouts(loan).items():
+                into = [i for i in payments(stream) if _payee(stream, i).upper() == place]
+                every = Allocations(stream, loan, into)
+                assert bounds.exact
+                assert (bounds.certain_minor, bounds.possible_minor) == (min(minor, every.least), max(minor, every.most))
+                told += every.least < every.most
+    assert told > 20
+
+
+def test_the_law_of_states_catches_a_pocket_that_keeps_what_was_redeemed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stays(reach: Reach, transfer: Transfer) -> str:
+        return "BROKER" if transfer.payee == "d" else transfer.payee.upper()
+
+    monkeypatch.setattr(Reach, "place_of", stays)
+    assert_caught(lambda stream, steps: check_whereabouts(stream), Mix())
 
 
 # --- planted bugs -------------------------------------------------------------------------------------------------------

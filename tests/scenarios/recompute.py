@@ -247,8 +247,9 @@ def _last_period_minor(alert: Alert, records: Records) -> int:
 def _owed_minor(alert: Alert, records: Records) -> int:
     loan_id = alert.subject.loan_id
     repaid = sum(
-        one["amount_minor"] for payments in records.payments.values() for one in payments[:1]
-        if one.get("txn_type") == "LOAN_PRINCIPAL" and one.get("related_loan_id") == loan_id
+        records.standing_minor(txn_id, alert.event_time) for txn_id, payments in records.payments.items()
+        for one in payments[:1] if not one.get("reverses_txn_id")
+        and one.get("txn_type") == "LOAN_PRINCIPAL" and one.get("related_loan_id") == loan_id
         and seconds(one["event_time"]) <= seconds(alert.event_time)
     )  # fmt: skip
     return int(records.info(loan_id)["amount_minor"] - repaid)

@@ -14,7 +14,7 @@ from streams.codec import decode
 from streams.live.fold import COUNTED
 from streams.live.journal import Position
 from streams.live.log import Stored
-from streams.live.names import ALERTS, JOURNAL, LOAN_RISK, POSITION_HEADER, REJECTS, SOURCES
+from streams.live.names import JOURNAL, POSITION_HEADER, REJECTS, SOURCES
 from streams.live.rejects import LiveReject
 from tests.simulation.model import Model, merged
 
@@ -34,7 +34,8 @@ class Checkers:
         self.world = world
         self.model = Model(world.configuration, world.partitions.begin)
         self.rejects: dict[bytes, bytes] = {}  # key -> value
-        self.published: dict[str, dict[int, list[bool]]] = {ALERTS: {}, LOAN_RISK: {}}  # place -> was each copy a zombie's?
+        # per topic, place -> was each copy a zombie's?
+        self.published: dict[str, dict[int, list[bool]]] = {topic: {} for topic in self.model.place}
         self.durable: Counter[tuple[int, int]] = Counter()  # (worker number, book) -> the furthest checkpoint on its disk
         self.repeats = 0
         world.partitions.on_stored = self.stored

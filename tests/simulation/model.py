@@ -16,7 +16,7 @@ from detectors.events import Fault, Tick
 from streams.codec import decode, encode
 from streams.live.journal import Page, Position, decode_page
 from streams.live.log import Stored
-from streams.live.names import ALERTS, LOAN_RISK, ORDER_HEADER, SOURCES
+from streams.live.names import ALERTS, LOAN_RISK, ORDER_HEADER, PORTFOLIO, SOURCES
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -44,8 +44,8 @@ class Model:
         self.refused: dict[Source, None] = {}  # by intake, and stored
         self.known: dict[tuple[str, int], int] = {}  # the first offset that is neither in the journal nor refused
         self.seen: dict[Source, None] = {}  # in the order of their first appearance
-        self.due: dict[str, list[Due]] = {ALERTS: [], LOAN_RISK: []}
-        self.place: dict[str, dict[Position, int]] = {ALERTS: {}, LOAN_RISK: {}}
+        self.due: dict[str, list[Due]] = {ALERTS: [], LOAN_RISK: [], PORTFOLIO: []}
+        self.place: dict[str, dict[Position, int]] = {ALERTS: {}, LOAN_RISK: {}, PORTFOLIO: {}}
         self.rejected: dict[Source, Fault] = {}
         self.counts: Counter[str] = Counter()
         self.journalled = 0
@@ -87,7 +87,7 @@ class Model:
 
     def _due(self, position: Position, outputs: Outputs) -> None:
         number = 0
-        for topic, said in ((ALERTS, outputs.alerts), (LOAN_RISK, outputs.risks)):
+        for topic, said in ((ALERTS, outputs.alerts), (LOAN_RISK, outputs.risks), (PORTFOLIO, outputs.portfolio)):
             for one in said:
                 at = position._replace(number=number)
                 self.place[topic][at] = len(self.due[topic])

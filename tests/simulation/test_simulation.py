@@ -29,7 +29,7 @@ CAUGHT_WITHIN = 400
 
 RARELY = {
     "a full lane holds up the others": 2_200,  # two lanes, each full of the topic that the other one waits for
-    "a book is folded on while another worker may have it": 1_050,
+    "a book is folded on while another worker may have it": 150,
     "outputs are lost when an append fails: the failure is swallowed": 1_100,
 }
 """Canaries that few worlds notice -> a seed shortly before one that does, so that the search is short."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.live.child import Child, ChildFailed
+from streams.live.child import NICER_BY, Child, ChildFailed
 
 
 def test_a_childs_exception_is_told_to_its_parent() -> None:
@@ -24,6 +24,10 @@ def test_a_childs_exception_is_told_to_its_parent() -> None:
 def test_a_child_that_ends_without_a_word_has_failed() -> None:
     with pytest.raises(ChildFailed, match="ended with status 3"):
         Child(lambda: os._exit(3)).wait()  # type: ignore[arg-type, return-value]
+
+
+def test_a_child_steps_back_behind_its_parent_where_processors_are_short() -> None:
+    assert int(Child(lambda: b"%d" % os.nice(0)).wait()) == min(19, os.nice(0) + NICER_BY)
 
 
 def test_a_child_keeps_no_socket_of_its_parents() -> None:

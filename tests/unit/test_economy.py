@@ -1,11 +1,12 @@
-"""Alert economy: the allow list, the budget of patterns, rest after an innocent outcome."""
+"""Alert economy: the allow list, the budget of patterns, rest after an innocent outcome, revisions that wait."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from detectors.alert_record import Alert
-from streams.scenarios.folding import Folding, fold
+from detectors.engine import Engine
+from streams.scenarios.folding import Folding, configuration_of, events_of, fold
 from streams.scenarios.notation import parse_file
 
 MULE = "account m{0} seen before\nloan L{0} to a{0} 1,000.00\n10:00 a{0} -> m{0} 900.00\n11:00 m{0} -> x{0} 900.00\n"
@@ -77,3 +78,69 @@ def test_a_pattern_found_innocent_rests(tmp_path: Path) -> None:
     told = folded(tmp_path, MULE.format(1) + "outcome T12 of L1 FALSE_POSITIVE\n" + more)
     assert len(of(told, "T12")) == 1
     assert told.engine.counters["revisions_resting"] == 1
+
+
+# --- revisions, no sooner than they are wanted --------------------------------------------------------------------------
+
+UNSURE = "account m unknown balance\nloan L1 to a 1,000.00\n10:00 a -> m 400.00\n10:10 m -> broker 400.00, securities\n"
+"""A breach of which nothing is certain, because nobody knows what the mule had."""
+MORE = "11:00 a -> m 300.00\n11:10 m -> broker 300.00, securities\n"
+
+
+def figures(told: Folding, code: str = "T01") -> list[tuple[int, str, int, int]]:
+    return [(a.revision, a.scored_time[5:16], a.traced_min_minor, a.traced_estimate_minor) for a in of(told, code)]
+
+
+def test_a_revision_that_makes_nothing_surer_waits_a_day_and_is_said_then(tmp_path: Path) -> None:
+    first = (1, "01-05T02:10", 0, 40_000)
+    waiting = folded(tmp_path, UNSURE + MORE + "day 2 10:05 tick\n")
+    assert figures(waiting) == [first]
+    assert {alert.typology for alert in waiting.alerts} == {"T01", "T12"}
+    assert waiting.engine.counters["revisions_too_soon"] == 2, "one of each alert"
+    later = "day 2 10:11 tick\nday 2 10:20 tick\nday 9 10:00 tick\n"
+    assert figures(folded(tmp_path, UNSURE + MORE + later)) == [first, (2, "01-06T02:11", 0, 70_000)]
+
+
+def test_what_happens_while_a_revision_waits_is_said_once(tmp_path: Path) -> None:
+    told = folded(tmp_path, UNSURE + MORE + MORE.replace("11:", "12:").replace("300", "200") + "day 2 10:11 tick\n")
+    assert [estimate for _, _, _, estimate in figures(told)] == [40_000, 90_000]
+    assert told.engine.counters["revisions_too_soon"] == 2, "one of T01 and one of T12, however often it was judged"
+
+
+def test_how_long_revisions_wait_is_configured(tmp_path: Path) -> None:
+    assert len(figures(folded(tmp_path, settings(revise_hours_min=0) + UNSURE + MORE))) == 2
+
+
+def test_what_is_surer_than_before_is_said_at_once(tmp_path: Path) -> None:
+    known = "account m has 0.00\naccount a has 500.00\nloan L1 to a 1,000.00\n"
+    buys = [f"{10 + n}:00 a -> broker {amount}.00, securities\n" for n, amount in enumerate((750, 90, 90))]
+    said = figures(folded(tmp_path, known + "".join(buys)))
+    assert [certain for _, _, certain, _ in said] == [25_000, 43_000], "a tenth of the loan more is certain, in two steps"
+    held = folded(tmp_path, settings(revise_sooner_share_min=0.5) + known + "".join(buys))
+    assert len(figures(held)) == 1
+    assert held.engine.counters["revisions_too_soon"] == 1
+
+
+def test_what_is_severer_than_before_is_said_at_once(tmp_path: Path) -> None:
+    known = settings(revise_sooner_share_min=1) + "account a has 500.00\nloan L1 to a 1,000.00\n"
+    told = folded(tmp_path, known + "10:00 a -> broker 800.00, securities\n11:00 a -> broker 250.00, securities\n")
+    assert [alert.severity for alert in of(told, "T01")] == ["HIGH", "CRITICAL"]
+
+
+def test_a_withdrawal_never_waits(tmp_path: Path) -> None:
+    text = UNSURE.replace("securities\n", "securities, as bought\n") + "10:30 reverse bought\n"
+    assert [alert.status for alert in of(folded(tmp_path, text), "T01")] == ["OPEN", "WITHDRAWN"]
+
+
+def test_a_waiting_revision_is_in_the_snapshot(tmp_path: Path) -> None:
+    path = tmp_path / "case.txt"
+    path.write_text(f"scenario A\n{UNSURE}{MORE}day 2 10:11 tick\n", encoding="utf-8")
+    (scenario,) = parse_file(path)
+    events = list(events_of(scenario))
+    engine = Engine(configuration_of(scenario))
+    for event in events[:-1]:
+        engine.apply(event)
+    restored = Engine.restore(engine.configuration, engine.snapshot())
+    straight, again = (one.apply(events[-1]).alerts for one in (engine, restored))
+    assert [alert.revision for alert in straight if alert.typology == "T01"] == [2]
+    assert straight == again

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from streams.codec import RECORD_BYTES_MAX
-from streams.live.names import ALERTS, JOURNAL, LOAN_RISK, REJECTS, SOURCES
+from streams.live.names import ALERTS, JOURNAL, LOAN_RISK, PORTFOLIO, REJECTS, SOURCES
 from streams.live.topics import BY_BOOK, SHIPPED, TOPICS, Topic, declared_topics, differences, partition_mistakes
 from streams.live_settings import IntakeSettings
 from streams.settings import SettingsError
@@ -42,7 +42,7 @@ def test_every_topic_is_declared_once_and_fits_the_settings_as_shipped() -> None
     assert longest[REJECTS] > 4 * max(longest[name] for name in SOURCES) / 3
     policies = {name: topic.config["cleanup.policy"] for name, topic in topics.items()}
     assert "compact" not in policies[JOURNAL] + policies[ALERTS]
-    assert policies[LOAN_RISK] == "compact"
+    assert policies[LOAN_RISK] == policies[PORTFOLIO] == "compact"
 
 
 def test_lanes_and_books_change_the_numbers_of_partitions() -> None:

@@ -185,6 +185,51 @@ def test_an_account_that_was_forgotten_begins_anew() -> None:
     assert engine.counters["profiles_forgotten"] == 3  # a by d, then b by a, and c by b
 
 
+# --- the way back -------------------------------------------------------------------------------------------------------
+
+
+def named(score: PaymentScore) -> dict[str, float]:
+    return dict(zip(NAMES, score.features, strict=True))
+
+
+def round_trip(steps: int, order: int = 1) -> list[AccountTransaction]:
+    """Money that goes round, a day a step; or with order -1 the same payments, the last one first."""
+    path = [payment(n, f"r{n}", f"r{(n + 1) % steps}", 0, 90_000 - 7_000 * n) for n in range(steps)]
+    return [moved_by(txn, 1_440 * n) for n, txn in enumerate(path[::order])]
+
+
+@pytest.mark.parametrize(("steps", "expected"), [(2, 0.0), (3, 3.0), (5, 5.0), (9, 9.0), (10, 0.0)])
+def test_money_that_comes_back_through_few_accounts_is_seen_when_it_does(steps: int, expected: float) -> None:
+    last = named(scores_of(Engine(SHIPPED), round_trip(steps))[-1])
+    assert last["ring_hops"] == expected
+    assert last["ring_days"] == (steps - 1 if expected else 1000.0)
+    assert last["trail_hops"] >= min(steps - 2, 7)
+
+
+def test_payments_in_a_circle_in_the_wrong_order_brought_nothing_back() -> None:
+    assert {named(score)["ring_hops"] for score in scores_of(Engine(SHIPPED), round_trip(5, order=-1))} == {0.0}
+
+
+def test_the_way_back_ends_after_twenty_days_and_after_thirty_two_accounts() -> None:
+    slow = [moved_by(txn, 5 * 1_440 * n) for n, txn in enumerate(round_trip(5))]
+    assert named(scores_of(Engine(SHIPPED), slow)[-1])["ring_hops"] == 0.0
+    payers = [payment(n, f"p{n}", f"q{n % 5}", n) for n in range(50)]
+    gathered = [payment(50 + n, f"q{n}", "r", 60 + n) for n in range(5)]
+    last = named(scores_of(Engine(SHIPPED), [*payers, *gathered, payment(60, "r", "s", 70)])[-1])
+    assert last["trail_accounts"] == 31.0  # and the payer
+    assert last["trail_hops"] == 2.0
+
+
+def test_a_confirmed_misuse_up_the_way_is_seen_further_down() -> None:
+    engine = Engine(SHIPPED)
+    way = [payment(n, f"r{n}", f"r{n + 1}", 1_440 * n) for n in range(5)]
+    scores_of(engine, way[:4])
+    engine.triage.learn("t0", True, 0)
+    (taught,) = scores_of(engine, way[4:])
+    assert named(taught)["trail_confirmed_share"] == pytest.approx(2 / 6)
+    assert named(taught)["payer_payers_confirmed"] == 0.0
+
+
 # --- explaining ---------------------------------------------------------------------------------------------------------
 
 
@@ -201,7 +246,8 @@ def test_contributions_add_up_to_the_score() -> None:
 def test_without_the_evidence_that_is_named_the_score_falls() -> None:
     """Three accounts pay the same two payees within a day. The explanation names the group; without it, half the score."""
     group = [payment(n, f"m{n // 2}", f"p{n % 2}", 30 * n) for n in range(6)]
-    history = busy(200)
+    history = [*busy(200), *(payment(200 + n, f"a{n}", f"p{n % 2}", 97 * 190 + n) for n in range(12))]  # no new payees
+    history.sort(key=lambda txn: txn.event_time)
     scores = []
     for evidence in (group[:-1], group[4:-1]):  # with the others' payments, and without
         engine = Engine(SHIPPED)
