@@ -121,6 +121,7 @@ def fold(
         features: takes each payment's features as scored.
     """
     engine = Engine(_seeded(configuration, seed))
+    engine.calibration.ranks = engine.calibration.ranks or plan.is_random
     answers = dict(zip(payments.txn_ids, payments.positive.tolist(), strict=True)) if plan.budget != 0 else {}
     teacher = Teacher(plan, answers.__getitem__, random.Random(f"audit-{seed}"))
     run = Run(seed)
