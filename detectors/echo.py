@@ -116,8 +116,9 @@ class EchoRule(UseRule[P]):
             known = loan.related.setdefault(self._on_key(payment, loan, context), [])
             if len(known) < ECHOES_MAX and any(hit.transfer.event_time_ms >= since_ms for hit in outs):
                 known.append(payment.transfer)
-                # what the loan's own passages come to was said when they were observed
-                found.extend(one for one in self._judge_all(loan, context) if one.stands or one.said is not None)
+                if loan.related.get(self.code) and not self._stands_already(loan):
+                    echo = self._judge_echoes(loan, context)
+                    found.extend([echo] if echo.stands or echo.said is not None else [])
         return tuple(found)
 
     def reconsider(self, loan: Loan, seqs: frozenset[int], context: Context) -> tuple[Finding, ...]:
@@ -134,6 +135,11 @@ class EchoRule(UseRule[P]):
             return followed
         echo = self._judge_echoes(loan, context)
         return (echo,) if echo.stands or not followed else followed
+
+    def _stands_already(self, loan: Loan) -> bool:
+        """Whether the money itself was followed there: like sums add nothing to that."""
+        said = loan.alerts.get(self.code)
+        return said is not None and said.status == "OPEN" and self.code in loan.stood
 
     def _reads(self, loan: Loan, context: Context) -> bool:
         """Whether the rule set wants like sums read."""
