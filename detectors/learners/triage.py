@@ -233,13 +233,13 @@ class Triage:
 
     def _await(self, txn_id: str, waiting: Waiting) -> None:
         """The features wait for the outcome, and some of them say what is usual."""
-        before, turns = self.waiting.old, self.waiting.turns
-        if txn_id in self.waiting:
+        before, known = self.waiting.old, self.waiting
+        if txn_id in known.new or txn_id in before:
             self.counts["scored_ids_repeated"] += 1  # an outcome speaks of the payment that had the id first
         else:
-            self.waiting.put(txn_id, waiting)
-        if self.waiting.turns != turns:
-            self.counts["scored_payments_forgotten"] += sum(each is not None for each in before.values())
+            known.put(txn_id, waiting)
+            if known.old is not before:
+                self.counts["scored_payments_forgotten"] += sum(each is not None for each in before.values())
         if self.scored % USUAL_EVERY == 0:
             self.usual.append(waiting.vector)
             del self.usual[:-USUAL_MAX]
