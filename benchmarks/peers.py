@@ -6,7 +6,10 @@ Usage: ``python benchmarks/peers.py DIR [--first N] [--labels delayed:7,...] [--
 * **pass-through**: how nearly the payer sends on what it received within three days before; no labels;
 * **hst**: river's ``HalfSpaceTrees(25)``, online, on five running figures of the two accounts; no labels;
 * **gfp-1**, **gfp-128**: IBM's Graph Feature Preprocessor by batches, and LightGBM on its features, trained on the first
-  60 % with the labels at once and stopped early on the next 20 %: more than an online detector gets;
+  60 % with the labels at once and stopped early on the next 20 %: more than an online detector gets; windows of a week
+  (three days for fans, cycles, scatter-gather), cycles of at most six payments;
+* **gfp-128-wide**: the same with windows of thirty days throughout, cycles of ten, statistics of time and amount;
+* **gfp-128+own**: LightGBM in the same way on GFP's features and the product's own as scored;
 * **challenger**: LightGBM on the product's own features as scored, retrained every five days on labels seven days late.
 
 Every method ranks the same payments: the last fifth of those from account to account. Speeds are payments per second of
@@ -48,7 +51,7 @@ PLANS = ("none", "feedback:0.01:7", "delayed:7")
 RETRAIN_MS, LATE_MS = 5 * DAY_MS, 7 * DAY_MS
 TREES = 400
 LIGHTGBM = {
-    "objective": "binary", "num_leaves": 31, "learning_rate": 0.05, "verbose": -1, "seed": 1, "num_threads": 2,
+    "objective": "binary", "num_leaves": 31, "learning_rate": 0.05, "verbose": -1, "seed": 1, "num_threads": 1,
     "deterministic": True,
 }  # fmt: skip
 
@@ -126,17 +129,17 @@ def half_space_trees(flows: Flows) -> Ranked:
     return _ranked("hst", scores, started)
 
 
-def graph_features(flows: Flows, batch: int) -> tuple[np.ndarray, float]:
+def graph_features(flows: Flows, batch: int, wide: bool = False) -> tuple[np.ndarray, float]:
     """GFP's features of every payment, by batches in the order of time, and how many seconds that took."""
     from snapml import GraphFeaturePreprocessor
 
-    week_s = 7 * 86_400
+    long_s, short_s = (30 * 86_400, 30 * 86_400) if wide else (7 * 86_400, 3 * 86_400)
     preprocessor = GraphFeaturePreprocessor()
     preprocessor.set_params({
-        "num_threads": 1, "time_window": week_s, "vertex_stats": True, "vertex_stats_tw": week_s, "vertex_stats_cols": [3],
-        "fan": True, "fan_tw": 3 * 86_400, "degree": True, "degree_tw": 3 * 86_400, "scatter-gather": True,
-        "scatter-gather_tw": 3 * 86_400, "temp-cycle": True, "temp-cycle_tw": 3 * 86_400, "lc-cycle": True,
-        "lc-cycle_tw": 3 * 86_400, "lc-cycle_len": 6,
+        "num_threads": 1, "time_window": long_s, "vertex_stats": True, "vertex_stats_tw": long_s,
+        "vertex_stats_cols": [3, 4] if wide else [3], "fan": True, "fan_tw": short_s, "degree": True, "degree_tw": short_s,
+        "scatter-gather": True, "scatter-gather_tw": short_s, "temp-cycle": True, "temp-cycle_tw": short_s, "lc-cycle": True,
+        "lc-cycle_tw": short_s, "lc-cycle_len": 10 if wide else 6,
     })  # fmt: skip
     columns = (np.arange(len(flows.payer)), flows.payer, flows.payee, flows.time_ms // 1000, flows.amount)
     table = np.ascontiguousarray(np.stack(columns, axis=1), dtype=np.float64)
@@ -145,12 +148,14 @@ def graph_features(flows: Flows, batch: int) -> tuple[np.ndarray, float]:
     return features[:, 3:], time.process_time() - started
 
 
-def graph_and_boosting(flows: Flows, batch: int) -> Ranked:
-    """Trained on the first 60 % with their labels at once, stopped early on the next 20 %."""
+def graph_and_boosting(name: str, flows: Flows, batch: int, wide: bool = False, own: np.ndarray | None = None) -> Ranked:
+    """Trained on the first 60 % with their labels at once, stopped early on the next 20 %; ``own``: features beside GFP's."""
     import lightgbm
 
     started = time.process_time()
-    features, seconds = graph_features(flows, batch)
+    features, seconds = graph_features(flows, batch, wide)
+    if own is not None:
+        features = np.concatenate([features, own], axis=1)
     count, labels = len(features), flows.payments.positive.astype(int)
     first, second = int(count * 0.6), int(count * 0.8)
     fit = lightgbm.Dataset(features[:first], labels[:first])
@@ -162,7 +167,7 @@ def graph_and_boosting(flows: Flows, batch: int) -> Ranked:
         valid_sets=[stop],
         callbacks=[lightgbm.early_stopping(40, verbose=False)],
     )
-    return Ranked(f"gfp-{batch}", np.asarray(model.predict(features)), count / seconds, time.process_time() - started)
+    return Ranked(name, np.asarray(model.predict(features)), count / seconds, time.process_time() - started)
 
 
 def challenger(flows: Flows, features: np.ndarray) -> Ranked:
@@ -258,12 +263,14 @@ def compare(directory: Path, plans: list[str], skip: set[str], say: Callable[[st
     methods: dict[str, Callable[[], Ranked]] = {
         "pass-through": lambda: pass_through(flows),
         "hst": lambda: half_space_trees(flows),
-        "gfp-128": lambda: graph_and_boosting(flows, 128),
-        "gfp-1": lambda: graph_and_boosting(flows, 1),
+        "gfp-128": lambda: graph_and_boosting("gfp-128", flows, 128),
+        "gfp-1": lambda: graph_and_boosting("gfp-1", flows, 1),
+        "gfp-128-wide": lambda: graph_and_boosting("gfp-128-wide", flows, 128, wide=True),
     }
     ranked, features = product(directory, flows, plans, say)
+    methods["gfp-128+own"] = lambda: graph_and_boosting("gfp-128+own", flows, 128, own=features)
     methods["challenger"] = lambda: challenger(flows, features)
-    needed = {"gfp-128": ("snapml", "lightgbm"), "gfp-1": ("snapml", "lightgbm"), "challenger": ("lightgbm",)}
+    needed = {name: ("snapml", "lightgbm") for name in methods if name.startswith("gfp")} | {"challenger": ("lightgbm",)}
     for name, method in methods.items():
         absent = [module for module in needed.get(name, ()) if util.find_spec(module) is None]
         if absent:

@@ -44,6 +44,7 @@ class BookOrigin(Origin):
 
     def __init__(self, number: int, loan_id: str, start_ms: int, home: int, home_number: int, changes: Changes) -> None:
         super().__init__(number, loan_id, start_ms)
+        self.set_apart()  # other books drop, too
         self.home = home
         self.home_number = home_number  # its number there
         self.received_minor = 0

@@ -18,6 +18,7 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_right
 from collections.abc import Collection
+from operator import attrgetter
 
 import msgspec
 from msgspec import Struct
@@ -142,8 +143,12 @@ class Reach:
             if len(self.transfers) >= limits.transfers_max:
                 self._cut_the_rest()
                 break
-            _, _, transfer, history, i = heapq.heappop(self._queue)
-            self._push(history, i + 1)
+            _, _, transfer, history, i = self._queue[0]
+            if i + 1 < len(history) and history[i + 1].seq <= until_seq:  # the next of its account takes its place
+                self._pushes += 1
+                heapq.heapreplace(self._queue, (history[i + 1].seq, self._pushes, history[i + 1], history, i + 1))
+            else:
+                heapq.heappop(self._queue)
             if id(transfer) not in self._seen:
                 self._seen.add(id(transfer))
                 self._follow(transfer)
@@ -193,7 +198,8 @@ class Reach:
         if payee.history is None or payee.history_from_seq > transfer.seq or hop > self._limits.hops_max:
             self.cut[payee.account_id] = None
             return
-        self._push(payee.history, bisect_right(payee.history, transfer.seq, key=_seq))
+        if payee.history and payee.history[-1].seq > transfer.seq:
+            self._push(payee.history, bisect_right(payee.history, transfer.seq, key=_SEQ))
 
     def is_sink(self, account_id: str, currency: str) -> bool:
         """Whether money ends there: no debit of it is an edge."""
@@ -236,8 +242,7 @@ class Reach:
         return kept
 
 
-def _seq(transfer: Transfer) -> int:
-    return transfer.seq
+_SEQ = attrgetter("seq")
 
 
 class Subgraph:
@@ -259,13 +264,14 @@ class Subgraph:
         self.overdraft_reversed = False
         self._inner: dict[int, int] = {}  # id of a reversal -> the node of what it brings back
         payouts = {id(payout) for payout in origin.payouts}
+        self.paid_out_minor = sum(payout.amount_minor for payout in origin.payouts if payout.seq <= until_seq)
         kept = reach.leading_to(destinations, resting)
         self._onward = {id(transfer) for transfer, onward in kept if onward}
         seen = [transfer for transfer in reach.transfers if transfer.seq in destinations]
         self.taken_in_minor = (
             sum(transfer.standing_minor for transfer in seen)
             if len(seen) == len(destinations) and not resting
-            else origin.paid_out_minor
+            else self.paid_out_minor
         )
         for transfer, onward in kept:
             if id(transfer) in payouts:
@@ -277,7 +283,7 @@ class Subgraph:
 
     def bounds(self) -> Bounds:
         """Certain and possible for the destinations."""
-        paid_out = self._origin.paid_out_minor
+        paid_out = self.paid_out_minor
         cut = [self._now[account_id] for account_id in self._reach.cut if account_id in self._now]
         for node in cut:
             self.flow.edge(node, self.elsewhere, UNLIMITED)

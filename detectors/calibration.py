@@ -21,18 +21,26 @@ class CalibrationLimits(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Calibration:
-    """Ranks scores as they come, and watches for drift."""
+    """Ranks scores as they come, and watches for drift.
 
-    def __init__(self, limits: CalibrationLimits, drift_limits: DriftLimits) -> None:
+    Args:
+        ranks: whether anybody asks how a score ranks; scores are remembered all the same.
+    """
+
+    def __init__(self, limits: CalibrationLimits, drift_limits: DriftLimits, *, ranks: bool) -> None:
         self.limits = limits
+        self.ranks = ranks
         self.rank = Rank(limits.scores_max)
         self.drift = Drift(drift_limits)
 
     def see(self, score: PaymentScore) -> PaymentScore:
-        """The score with its rank among those before it."""
+        """The score with its rank among those before it, where ranks are wanted."""
         if self.drift.is_due():
             self.drift.look(score.score, NAMES, score.features)
-        return msgspec.structs.replace(score, percentile=self.rank.of(score.score))
+        if self.ranks:
+            return msgspec.structs.replace(score, rank=self.rank.of(score.score))
+        self.rank.note(score.score)
+        return score
 
     def snapshot(self) -> dict[str, Any]:
         """The state as plain data."""

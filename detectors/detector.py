@@ -74,6 +74,17 @@ class Context:
         until_seq = max((hit.transfer.seq for hit in hits), default=0)
         return bounds_of(self.tracer, loan.origin, {hit.transfer.seq for hit in hits}, until_seq, self.bound_limits)
 
+    def certain_at_most(self, loan: Loan, hits: Sequence[Passage]) -> int | None:
+        """No more than this of the loan went with these passages for certain, as the second ledger shows; None: not known.
+
+        What it did with the loan's money could have been. So no more is certain than it took there, and what it has lost sight
+        of by a limit, which may have gone there.
+        """
+        dropped_minor = loan.origin.beside_dropped_minor
+        if dropped_minor is None or len(self.tracer.bookings) < 2 or self.tracer.limits.gain_percent_max:
+            return None
+        return dropped_minor + sum(hit.fifo_minor for hit in hits)
+
     def side(self, loan: Loan, account: Account, at_ms: int) -> str | None:
         """The role of an account's owner on the borrower's side; None for a stranger."""
         return self.parties.side(loan.info, loan.borrower_id, account, at_ms)

@@ -16,7 +16,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import log
 from typing import Any
 
+import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 
 class DriftLimits(Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,15 +47,17 @@ class Watch:
         self.psi = 0.0  # of the last full window
         self.active_windows = 0  # how many windows the drift has lasted; 0: there is none
 
-    def see(self, value: float) -> bool:
-        """Look at a value; whether it completed a window that was compared."""
-        self.seen += 1
+    def see(self, values: NDArray[np.float64]) -> bool:
+        """Look at some values, none beyond the window under way; whether they completed one that was compared."""
+        self.seen += len(values)
+        assert self.seen <= self.limits.window, f"{self.seen} values in a window of {self.limits.window}"
         if not self.reference:
-            self.values.append(value)
+            self.values.extend(values.tolist())
             if self.seen == self.limits.window:
                 self._begin()
             return False
-        self.counts[bisect_right(self.edges, value)] += 1
+        bins = np.searchsorted(self.edges, values, side="right")
+        self.counts = (np.bincount(bins, minlength=len(self.counts)) + self.counts).tolist()
         if self.seen < self.limits.window:
             return False
         shares = _shares(self.counts)
@@ -113,16 +117,20 @@ def stability(reference: Iterable[float], shares: Iterable[float]) -> float:
 
 
 SCORE = "score"
+TOGETHER = 200
+"""Payments that are looked at together: one array operation for all of them costs little more than one for each."""
 
 
 class Drift:
-    """The watches over scores and features."""
+    """The watches over scores and features, which all see the same payments."""
 
     def __init__(self, limits: DriftLimits) -> None:
         self.limits = limits
         self.watches: dict[str, Watch] = {}
         self.until_look = 0
         self.begun = 0  # drifts so far
+        self._waiting: list[tuple[float, ...]] = []  # score and features of payments to be looked at
+        self._until_window = limits.window  # payments until the window is full
 
     def is_due(self) -> bool:
         """A payment was scored; whether it is one of those to be looked at."""
@@ -133,17 +141,23 @@ class Drift:
         return True
 
     def look(self, score: float, names: Sequence[str], features: Sequence[float]) -> None:
-        """Look at a payment's score and features."""
-        self._look(SCORE, score)
-        for name, value in zip(names, features, strict=True):
-            self._look(name, value)
+        """Look at a payment's score and features; a window is compared as soon as it is full."""
+        if not self.watches:
+            self.watches = {name: Watch(self.limits) for name in (SCORE, *names)}
+        self._waiting.append((score, *features))
+        self._until_window -= 1
+        if not self._until_window or len(self._waiting) >= TOGETHER:
+            self._look()
 
-    def _look(self, name: str, value: float) -> None:
-        watch = self.watches.get(name)
-        if watch is None:
-            watch = self.watches[name] = Watch(self.limits)
-        if watch.see(value) and watch.active_windows == 1:
-            self.begun += 1
+    def _look(self) -> None:
+        """Those that wait are looked at."""
+        if self._waiting:
+            columns = np.array(self._waiting, np.float64).T
+            for watch, values in zip(self.watches.values(), columns, strict=True):
+                if watch.see(values) and watch.active_windows == 1:
+                    self.begun += 1
+        self._waiting = []
+        self._until_window = self._until_window or self.limits.window
 
     @property
     def active(self) -> list[str]:
@@ -156,6 +170,7 @@ class Drift:
 
     def snapshot(self) -> dict[str, Any]:
         """The state as plain data."""
+        self._look()
         rows = {name: watch.row() for name, watch in self.watches.items()}
         return {"watches": rows, "until_look": self.until_look, "begun": self.begun}
 
@@ -163,3 +178,5 @@ class Drift:
         """Take the state that :meth:`snapshot` has given."""
         self.watches = {name: Watch.of_row(self.limits, row) for name, row in data["watches"].items()}
         self.until_look, self.begun = data["until_look"], data["begun"]
+        self._waiting = []
+        self._until_window = self.limits.window - max((watch.seen for watch in self.watches.values()), default=0)

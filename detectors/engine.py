@@ -109,8 +109,9 @@ class Engine:
         self.reversal_legs: Recent[str] = Recent(fold.reversible_max)
         self.counts: Counter[str] = Counter()
         self.triage = Triage(configuration.learning)
-        self.calibration = Calibration(configuration.calibration, configuration.drift)
         self.suspects = Suspects(configuration.budget)
+        ranks = self.suspects.budget.is_open
+        self.calibration = Calibration(configuration.calibration, configuration.drift, ranks=ranks)
         self.begin()
 
     def _make_tracer(self) -> Tracer:

@@ -99,7 +99,10 @@ class Groups:
 
     def groups_of(self, typology: str, loan: Loan) -> list[Group]:
         """The groups of a typology that a loan is in."""
-        groups = (self.groups[key] for key in self.keys_of.get(loan.origin.number, ()))
+        keys = self.keys_of.get(loan.origin.number)
+        if not keys:
+            return []
+        groups = [self.groups[key] for key in keys]
         return [group for group in groups if group.typology == typology]
 
     def join(self, group: Group, passage: Passage) -> bool:

@@ -8,10 +8,12 @@ import msgspec
 
 from detectors.events import AccountTransaction, Event, LoanDisbursement
 
+_encode = msgspec.json.Encoder().encode
+
 
 def fingerprint(event: Event, event_time_ms: int) -> tuple[str, int]:
     """(what identifies the record, a checksum of all it says: never 0)."""
-    return identity(event, event_time_ms), zlib.crc32(msgspec.json.encode(event)) + 1
+    return identity(event, event_time_ms), zlib.crc32(_encode(event)) + 1
 
 
 def identity(event: Event, event_time_ms: int) -> str:

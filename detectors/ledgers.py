@@ -309,6 +309,8 @@ class Ledgers:
             if i == 0:
                 self._count_at(lot.origin, place, lot.amount_minor)
             if limit:
+                if i == 1 and lot.origin.beside_dropped_minor is not None:
+                    lot.origin.beside_dropped_minor += lot.amount_minor
                 lot = Lot(GHOST, lot.amount_minor, 0, None)
         holding = payee.holdings[i] if payee.holdings is not None else None
         (holding or self._holding(i, payee)).put(lot)

@@ -102,6 +102,10 @@ class Legs:
         waiting = self.open.get(key)
         if waiting is None:
             return
+        if len(waiting) == 1 and waiting[0].event_time_ms == event_time_ms:  # by far the most frequent
+            waiting[0].awaited.legs_awaited -= 1
+            del self.open[key]
+            return
         for i, leg in enumerate(waiting):
             if leg.event_time_ms == event_time_ms:
                 leg.awaited.legs_awaited -= 1

@@ -9,6 +9,7 @@ from detectors.events import PartyEvent
 from detectors.finding import Finding
 from detectors.loans import Loan, Passage
 
+ASKED = (PAYMENT, LOAN, PARTY)
 Found = Iterator[tuple[Finding, Detector]]
 
 
@@ -24,6 +25,8 @@ class Panel:
         self.context = context
         self.detectors: list[Detector] = [make() for make in makes if not wanted or make.code in wanted]
         self._bridging = [detector for detector in self.detectors if detector.bridged_uses]
+        self._by_use: dict[str, list[Detector]] = {}  # made when the first payment of a class comes
+        self._asking = {what: [detector for detector in self.detectors if what in detector.asks] for what in ASKED}
         self.hears_payments = any(PAYMENT in detector.asks for detector in self.detectors)
         self.payment_uses = frozenset(use for detector in self.detectors for use in detector.payment_uses)
         self.notes_dealings = any(detector.sees_one_book or detector.bridged_uses for detector in self.detectors)
@@ -31,10 +34,13 @@ class Panel:
     def observe(self, passage: Passage) -> Found:
         """Loan money was carried; perhaps to somebody who had funded what the loan must not pay for."""
         use, context = passage.transfer.use, self.context
-        for detector in self.detectors:
-            if detector.uses is None or use in detector.uses:
-                for finding in detector.observe(passage, context):
-                    yield finding, detector
+        wanting = self._by_use.get(use)
+        if wanting is None:
+            wanting = [detector for detector in self.detectors if detector.uses is None or use in detector.uses]
+            self._by_use[use] = wanting
+        for detector in wanting:
+            for finding in detector.observe(passage, context):
+                yield finding, detector
         if passage.payee.account_id in context.dealings.funded:
             for detector in self._bridging:
                 for finding in detector.bridged(passage, context):
@@ -48,19 +54,19 @@ class Panel:
 
     def pay(self, payment: Payment, loans: Sequence[Loan]) -> Found:
         """A payment of interest was made."""
-        for detector in self._asking(PAYMENT):
+        for detector in self._asking[PAYMENT]:
             for finding in detector.paid(payment, loans, self.context):
                 yield finding, detector
 
     def disburse(self, loan: Loan) -> Found:
         """A loan's particulars are known."""
-        for detector in self._asking(LOAN):
+        for detector in self._asking[LOAN]:
             for finding in detector.disbursed(loan, self.context):
                 yield finding, detector
 
     def hear(self, event: PartyEvent, loans: Sequence[Loan]) -> Found:
         """Something became known of a party that owes these loans."""
-        for detector in self._asking(PARTY):
+        for detector in self._asking[PARTY]:
             for finding in detector.heard(event, loans, self.context):
                 yield finding, detector
 
@@ -84,6 +90,3 @@ class Panel:
             if detector.code == code:
                 for finding in detector.due(loan, at_ms, self.context):
                     yield finding, detector
-
-    def _asking(self, what: str) -> list[Detector]:
-        return [detector for detector in self.detectors if what in detector.asks]

@@ -113,7 +113,8 @@ class Places:
         if txn.balance_after_minor is None:
             return
         before = txn.balance_after_minor + (txn.amount_minor if txn.direction == "DEBIT" else -txn.amount_minor)
-        self._reconcile(own, before, event_time_ms)
+        if before != own.balance_minor or not own.balance_known:  # mostly it is what we have
+            self._reconcile(own, before, event_time_ms)
 
     def _reconcile(self, own: Account, stated_minor: int, event_time_ms: int) -> None:
         """A late record, or one that may not hold transfers known from their other side, says nothing about now."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, insort_left
 from collections import deque
 from collections.abc import Iterable
 
@@ -21,22 +21,34 @@ class Rank:
     [0.0, 0.0, 66.66666666666667, 0.0]
     """
 
-    __slots__ = ("ordered", "recent", "size_max")
+    __slots__ = ("_ordered", "recent", "size_max")
 
     def __init__(self, size_max: int, recent: Iterable[float] = ()) -> None:
         self.size_max = size_max
-        self.recent: deque[float] = deque(recent)
-        self.ordered = sorted(self.recent)
+        self.recent: deque[float] = deque(recent, size_max)
+        self._ordered: list[float] | None = None  # None: nobody has asked since scores were only noted
+
+    @property
+    def ordered(self) -> list[float]:
+        """The scores, lowest first."""
+        if self._ordered is None:
+            self._ordered = sorted(self.recent)
+        return self._ordered
+
+    def note(self, score: float) -> None:
+        """A score whose rank nobody asks for."""
+        self._ordered = None
+        self.recent.append(score)
 
     def of(self, score: float) -> float:
         """The rank of a score among those before it, from 0 to 100; then it is one of them."""
         ordered = self.ordered
         below = bisect_left(ordered, score)
         rank = 100.0 * below / (len(ordered) + 1)
-        ordered.insert(below, score)
+        if len(ordered) == self.size_max:
+            del ordered[bisect_left(ordered, self.recent[0])]
+        insort_left(ordered, score)
         self.recent.append(score)
-        if len(ordered) > self.size_max:
-            del ordered[bisect_left(ordered, self.recent.popleft())]
         return rank
 
     def __len__(self) -> int:

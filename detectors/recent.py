@@ -29,8 +29,9 @@ class Recent(Generic[V]):
 
     def put(self, key: str, value: V) -> None:
         """Keep a value; every ``size_max / 2`` new keys the older half is forgotten."""
-        self.new[key] = value
-        if len(self.new) * 2 >= self.size_max:
+        new = self.new
+        new[key] = value
+        if len(new) * 2 >= self.size_max:
             self.forgotten += len(self.old)
             self.old, self.new = self.new, {}
             self.turns += 1

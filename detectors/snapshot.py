@@ -78,7 +78,8 @@ STRUCTS: dict[str, type[Struct]] = {
 }
 SINGLE: dict[str, Any] = {"OWN": OWN, "GHOST": GHOST}
 APART: dict[type[Any], tuple[str, ...]] = {
-    Account: Account.APART, BookAccount: Account.APART, Tracer: Tracer.APART, BookTracer: Tracer.APART,
+    Account: Account.APART, BookAccount: Account.APART, BookOrigin: Origin.APART, BookTracer: Tracer.APART,
+    Origin: Origin.APART, Tracer: Tracer.APART,
 }  # fmt: skip
 """Fields that are no state, or whose state is kept apart: a thawed object has them as its class makes them."""
 

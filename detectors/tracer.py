@@ -122,15 +122,18 @@ class Tracer(Ledgers):
             self._pass_reach(transfer, payer, payee)
         if short_minor and payer.gain is not None:
             taken, short_minor = self._take_gain(payer, taken, short_minor)
-        if taken is None and not (short_minor or payer.unfunded_minor):
+        is_unfunded = bool(short_minor or payer.unfunded_minor)
+        if taken is None and (payee.holdings is None or not is_unfunded):
             if payee.holdings is not None:  # then its balance is not negative: nothing is swallowed
                 self._add_own(payee, amount)
             payee.balance_minor += amount  # the common case: no loan money moves
             transfer.payee_after_minor = payee.balance_minor if payee.balance_known else None
+            if is_unfunded:
+                self._pass_unfunded(transfer, payee, self._claim(payer, transfer, short_minor, None))
             return None
         hop_parcels = [self._arriving(lots, transfer, payer) for lots in taken] if taken is not None else None
         movement = self._land(transfer, payee, taken, hop_parcels, repays)
-        if short_minor or payer.unfunded_minor:
+        if is_unfunded:
             self._pass_unfunded(transfer, payee, self._claim(payer, transfer, short_minor, taken))
         if movement is not None and (payee.claims or payee.unseen_minor):
             self._explain(payee, transfer, sum(parcel.amount_minor for parcel in movement.parcels[0]))

@@ -42,6 +42,7 @@ class UseRule(ABC, Generic[P]):
     checks: ClassVar[tuple[str, ...]] = ()
     measures: ClassVar[tuple[str, ...]] = ()
     certain_part: ClassVar[float] = 1.0  # of the rule's share that has to be certain; patterns may ask for less
+    tells_unproven: ClassVar[bool] = False  # whether ``judge`` may let stand what the verdict does not
     destination_en: ClassVar[str]
     destination_zh: ClassVar[str]
 
@@ -81,6 +82,8 @@ class UseRule(ABC, Generic[P]):
 
     def bridged(self, passage: Passage, context: Context) -> tuple[Finding, ...]:
         """Count a passage to somebody who funded, before the payout, what the loan must not pay for."""
+        if self._bridge_key not in passage.loan.hits and not self._may_bridge(passage, context):
+            return ()
         if not self._bridges(passage, context):  # what was found before may have been taken back since
             known = any(hit.payee is passage.payee for hit in passage.loan.hits.get(self._bridge_key, ()))
             return self._judge_all(passage.loan, context) if known else ()
@@ -114,6 +117,14 @@ class UseRule(ABC, Generic[P]):
     def _bridge_key(self) -> str:
         """Where passages to funders are kept, beside those that the rule counts."""
         return f"{self.code}~bridge"
+
+    def _may_bridge(self, passage: Passage, context: Context) -> bool:
+        """Whether the payee had funded anything of the kind before the payout: mostly not, and then nothing else is asked."""
+        paid_ms, uses = passage.loan.paid_ms, self.bridged_uses
+        for bought in context.dealings.funded.get(passage.payee.account_id) or ():
+            if bought.transfer.event_time_ms < paid_ms and bought.transfer.use in uses:
+                return True
+        return False
 
     def _bridges(self, passage: Passage, context: Context) -> list[Purchase]:
         days_max = getattr(self.parameters(passage.loan, context), "bridge_days", 0)
@@ -172,7 +183,8 @@ class UseRule(ABC, Generic[P]):
         )  # fmt: skip
 
     def _judge_together(self, loan: Loan, hits: list[Passage], any_standing: bool, context: Context) -> Finding:
-        weighed = weigh(context, loan, hits, self.share_min(loan, hits, context), self.code, self.certain_part)
+        share_min = self.share_min(loan, hits, context)
+        weighed = weigh(context, loan, hits, share_min, self.code, self.certain_part, self.tells_unproven)
         look_alikes = weighed.look_alikes + self.look_alikes(loan, hits, weighed, context)
         cleared = any(item.result == "NOT_EXCLUDED" and item.name not in _WEIGHED for item in look_alikes)
         english, chinese = self.destination(hits)

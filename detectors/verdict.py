@@ -74,7 +74,8 @@ def traced_by(hits: Sequence[Passage]) -> tuple[int, int]:
 
 
 def weigh(
-    context: Context, loan: Loan, hits: Sequence[Passage], share_min: float, code: str, certain_part: float = 1.0
+    context: Context, loan: Loan, hits: Sequence[Passage], share_min: float, code: str, certain_part: float = 1.0,
+    tells_unproven: bool = False,
 ) -> Weighed:  # fmt: skip
     """Weigh the passages that a rule counts.
 
@@ -82,18 +83,11 @@ def weigh(
         hits: standing passages, in time order, at least one.
         share_min: the share of the loan from which the rule is broken.
         certain_part: how much of that share has to be certain; less than 1 for patterns only.
+        tells_unproven: whether the finding may be told although this verdict does not alert, so that its figures matter.
     """
     traced, fifo = traced_by(hits)
-    if loan.share(traced) < share_min and not loan.has_heard(code):
-        bounds = Bounds(0, traced, False, ("not computed: below the rule's share",))  # nobody asks; a flow costs more
-    else:
-        bounds = context.bounds(loan, hits)
+    share = loan.share(traced)
     between = list(_between(context, loan, hits))
-    # what limits cut from the subgraph widens the bounds; the ledgers' own figures stay inside them by construction
-    bounds = Bounds(
-        min(bounds.certain_minor, traced), max(bounds.possible_minor, traced), bounds.exact, _rests_on(bounds, between)
-    )
-    share, certain_share = loan.share(traced), loan.share(bounds.certain_minor)
     hours = loan.hours_since_payout(max(hit.transfer.event_time_ms for hit in hits))
     quick = [hit for hit in hits if _is_quick(hit)]
     chain = chain_ratio(quick)
@@ -105,12 +99,21 @@ def weigh(
     own = all(context.side(loan, account, last_ms) == BORROWER for account in between)
     all_quick = len(quick) == len(hits)
     likeness = chain is not None and chain >= CHAIN_RATIO_MIN
-    proven = certain_share >= share_min * certain_part
-    certain = proven and (not trades or (all_quick and likeness))
     way_speaks = likeness and not habit and not trades and loan.share(traced_by(quick)[0]) >= share_min
     by_both = min(share, loan.share(fifo)) >= max(share_min, BOTH_SHARE_MIN) and hours <= BOTH_HOURS_MAX
-    by_both = by_both and (unknown or bounds.certain_minor > 0)  # where other money sufficed, however it came, nothing speaks
-    both_speak = by_both and not habit and (own or (all_quick and not trades and not unknown))
+    both_agree = by_both and not habit and (own or (all_quick and not trades and not unknown))
+    speaks = way_speaks or both_agree or tells_unproven
+    bounds = _not_needed(context, loan, hits, code, traced, share_min, 0.0 if speaks else certain_part)
+    if bounds is None:
+        bounds = context.bounds(loan, hits)
+    # what limits cut from the subgraph widens the bounds; the ledgers' own figures stay inside them by construction
+    bounds = Bounds(
+        min(bounds.certain_minor, traced), max(bounds.possible_minor, traced), bounds.exact, _rests_on(bounds, between)
+    )
+    certain_share = loan.share(bounds.certain_minor)
+    proven = certain_share >= share_min * certain_part
+    certain = proven and (not trades or (all_quick and likeness))
+    both_speak = both_agree and (unknown or bounds.certain_minor > 0)  # where other money sufficed, nothing speaks
     alerts = share >= share_min and (certain or way_speaks or both_speak)
     contributions = _contributions(context, loan, certain_share, share, hours, chain, habit)
     score = round(min(1.0, sum(item.added for item in contributions)), 4)
@@ -127,6 +130,23 @@ def weigh(
             Measure(name="hours_since_payout", observed=round(hours, 2), expected=None, threshold=None, unit="hours"),
         ),
     )  # fmt: skip
+
+
+def _not_needed(
+    context: Context, loan: Loan, hits: Sequence[Passage], code: str, traced_minor: int, share_min: float, certain_part: float
+) -> Bounds | None:
+    """Bounds that stand in for those nobody asks for: nothing was said of the loan yet, and nothing can stand; else None.
+
+    Most purchases are such; a flow costs a hundred times more than seeing so.
+    """
+    if loan.has_heard(code):
+        return None
+    if loan.share(traced_minor) < share_min:
+        return Bounds(0, traced_minor, False, ("not computed: below the rule's share",))
+    most_minor = context.certain_at_most(loan, hits)
+    if most_minor is None or loan.share(most_minor) >= share_min * certain_part:
+        return None
+    return Bounds(0, traced_minor, False, ("not computed: less than the rule's share can be certain",))
 
 
 def _share_measure(name: str, share: float, share_min: float) -> Measure:

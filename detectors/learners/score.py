@@ -32,8 +32,14 @@ class PaymentScore(Struct, frozen=True, gc=False):
     amount_minor: int
     score: float
     vector: bytes  # the features as 32-bit floats, in the order of detectors.learners.features.NAMES
-    percentile: float = 0.0  # where the score stood among the recent ones when it was made, 0 to 100
+    rank: float | None = None  # where the score stood among the recent ones, 0 to 100; None: nobody wanted ranks
     peers: str = ALL  # the peer group that the payee was compared with
+
+    @property
+    def percentile(self) -> float:
+        """The rank, where there is one."""
+        assert self.rank is not None, f"payment {self.txn_id} was scored without a rank"
+        return self.rank
 
     @property
     def features(self) -> tuple[float, ...]:

@@ -20,10 +20,10 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from detectors.accounts import Account
-from detectors.learners.forest import Forest
 from detectors.learners.novelty import CELLS as NOVELTY_CELLS
 from detectors.learners.novelty import FIGURE_NAMES, Novelty
 from detectors.learners.packed import bytes_of, fill, text_of
+from detectors.learners.pair import Pair
 from detectors.learners.peers import INDUSTRY_LENGTH, PeerGroups, Peers
 from detectors.learners.score import Contribution, PaymentScore
 from detectors.learners.scorecard import BIAS, TERMS, VERSION, WEIGHTS, Scorecard
@@ -37,9 +37,13 @@ Matrix = NDArray[Any]
 USUAL_MAX = 127
 """Payments from which is told what is usual."""
 USUAL_EVERY = 16
+BAR_STEP = 0.2
+"""By how much the bar moves in log-odds: up by nearly this when a score is above it."""
 CURRENCIES_MAX = 255
 """Currencies told apart; others count as one."""
 _KINDS = {PURCHASE: 1, CASH: 2}
+_OF_ALL = (0,)
+"""The way of an account of which nothing is stated."""
 _NOVELTY = NAMES.index("payee_novelty")
 
 
@@ -49,12 +53,13 @@ class LearningLimits(Struct, frozen=True, forbid_unknown_fields=True):
     scoring: int = 1  # 0: no profiles, no scores
     profiles_max: int = 2_000_000  # accounts with a profile; the longest known is forgotten
     waiting_max: int = 100_000  # scored payments whose outcome may still come
-    trees_max: int = 200  # the oldest makes room
+    trees_max: int = 200  # in two forests of half as many; the oldest of each makes room
     depth: int = 4  # questions from the top of a tree to a leaf
     step: int = 1_500  # an outcome of misuse counts 250, another 1; so many make a tree of all examples
     shrink: float = 0.15  # of what a tree says
-    bad_max: int = 4_000  # outcomes of misuse that trees are grown from
+    bad_max: int = 4_000  # outcomes of misuse that the trees of a forest are grown from
     good_max: int = 8_000  # other outcomes
+    reviewed_share: float = 0.01  # of payments, by score: those above the bar count as looked at
     peer_groups_max: int = 500  # peer groups with histograms; the one longest without a payment is forgotten
     peer_members_min: int = 30  # accounts that make a group's usual worth comparing with; with fewer its parent is asked
     peer_payments_min: int = 300  # payments that do
@@ -69,6 +74,7 @@ class Waiting(Struct, frozen=True, gc=False):
     payee: int
     currency: int
     vector: bytes
+    stood_out: bool = False  # it scored so high that it will have been looked at
 
 
 Halves = Recent[Waiting | None]
@@ -82,15 +88,14 @@ class Triage:
         self.limits = limits
         self.profiles = Profiles(limits.profiles_max)
         self.scorecard = Scorecard()
-        self.forest = Forest(
+        self.forests = Pair(
             len(NAMES), trees_max=limits.trees_max, depth=limits.depth, bad_max=limits.bad_max, good_max=limits.good_max,
             step=limits.step, shrink=limits.shrink, seed=limits.seed,
         )  # fmt: skip
-        self.trees = self.forest.trees
         self.groups = PeerGroups(limits.peer_groups_max)
         self.novelty = Novelty(self.groups.size_max)
         self.scorecard.bind(self.profiles.out)
-        self.trees.bind(self.profiles.out)
+        self.forests.bind(self.profiles.out)
         self.zero_ms: int | None = None  # the first payment's time
         self.numbers: dict[str, int] = {}  # of accounts, in the order in which they were met
         self.names: list[str] = []  # by row
@@ -101,6 +106,7 @@ class Triage:
         self.usual: list[bytes] = []  # some of the vectors, the last ones
         self.counts: Counter[str] = Counter()
         self.scored = 0
+        self.bar = 0.0  # log-odds that about ``reviewed_share`` of payments exceed
 
     # --- the main path ----------------------------------------------------------------------------------------------
 
@@ -126,11 +132,11 @@ class Triage:
         profiles, amount = self.profiles, transfer.amount_minor
         balance = payer.balance_minor if payer.balance_known else -1
         profiles.features(u, v, amount, days, _KINDS.get(transfer.use, 0), currency, balance)
-        way = self._way(v, payee)
+        way = self._way(v, payee) if len(self.groups.keys) > 1 or payee.kind is not None else _OF_ALL
         group = self._peers_on(way) if len(way) > 1 else 0
         out, novelty = profiles.out, self.novelty
         out[_NOVELTY] = novelty.ask(group, out)
-        odds = self.scorecard.ask_last() + self.trees.ask_last()
+        odds = self.scorecard.ask_last() + self.forests.ask_last()
         vector = profiles.vector()
         self.scorecard.see_last()
         for place in way:
@@ -139,7 +145,9 @@ class Triage:
         touched, size = self.touched, self.limits.profiles_max
         touched[u if u < size else u % size] = 1
         touched[v if v < size else v % size] = 1
-        self._await(transfer.txn_id, Waiting(at_ms, u, v, currency, vector))
+        share, stood_out = self.limits.reviewed_share, odds > self.bar
+        self.bar += BAR_STEP * (1.0 - share) if stood_out else -BAR_STEP * share
+        self._await(transfer.txn_id, Waiting(at_ms, u, v, currency, vector, stood_out))
         return PaymentScore(transfer.txn_id, at_ms, transfer.payer, transfer.payee, amount, _squash(odds), vector,
                             peers=self.groups.names[group])  # fmt: skip
 
@@ -225,13 +233,13 @@ class Triage:
 
     def _await(self, txn_id: str, waiting: Waiting) -> None:
         """The features wait for the outcome, and some of them say what is usual."""
-        before, turns = self.waiting.old, self.waiting.turns
-        if txn_id in self.waiting:
+        before, known = self.waiting.old, self.waiting
+        if txn_id in known.new or txn_id in before:
             self.counts["scored_ids_repeated"] += 1  # an outcome speaks of the payment that had the id first
         else:
-            self.waiting.put(txn_id, waiting)
-        if self.waiting.turns != turns:
-            self.counts["scored_payments_forgotten"] += sum(each is not None for each in before.values())
+            known.put(txn_id, waiting)
+            if known.old is not before:
+                self.counts["scored_payments_forgotten"] += sum(each is not None for each in before.values())
         if self.scored % USUAL_EVERY == 0:
             self.usual.append(waiting.vector)
             del self.usual[:-USUAL_MAX]
@@ -263,8 +271,9 @@ class Triage:
         self._touch(waiting.payee)
         self.profiles.confirm(waiting.payer, waiting.payee, waiting.currency, outcome_is_misuse, days)
         vector = array("f", waiting.vector)
-        if self.forest.learn(vector, outcome_is_misuse, self.scorecard.ask(vector)):
-            self.counts["trees_grown"] += 1
+        grown = self.forests.learn(vector, outcome_is_misuse, self.scorecard.ask(vector), waiting.stood_out)
+        if grown:
+            self.counts["trees_grown"] += grown
         self.counts["outcomes_learned"] += 1
         return True
 
@@ -281,7 +290,7 @@ class Triage:
         vectors = [array("f", packed) for packed in self.usual] or [array("f", score.vector)]
         vector = array("f", score.vector)
         found, base = self._of_scorecard(vector, vectors, score)
-        average, added = self.forest.contributions(vector)
+        average, added = self.forests.contributions(vector)
         for feature, weight in added.items():
             usual = sorted([each[feature] for each in vectors])[len(vectors) // 2]
             peers = None
@@ -294,7 +303,7 @@ class Triage:
 
     def odds(self, vector: array[float]) -> float:
         """The log-odds that the present model gives a vector of features."""
-        return self.scorecard.ask(vector) + self.forest.trees.ask(vector)
+        return self.scorecard.ask(vector) + self.forests.ask(vector)
 
     def _of_scorecard(
         self, vector: array[float], vectors: list[array[float]], score: PaymentScore
@@ -365,13 +374,14 @@ class Triage:
             "novelty_totals": text_of(self.novelty.total_store.tobytes()),
             "wide": text_of(self.profiles.wide_store.tobytes()),
             "scorecard": [self.scorecard.spends, self.scorecard.seen],
-            "forest": self.forest.snapshot(),
+            "forests": self.forests.snapshot(),
             "zero_ms": self.zero_ms,
             "met": self.met,
             "currencies": dict(self.currencies),
             "usual": [text_of(vector) for vector in self.usual],
             "counts": dict(self.counts),
             "scored": self.scored,
+            "bar": self.bar,
         }
 
     def take_small_parts(self, data: Mapping[str, Any]) -> None:
@@ -381,8 +391,9 @@ class Triage:
         fill(self.novelty.total_store, data["novelty_totals"])
         self.groups.restore(data["groups"])
         self.scorecard.spends, self.scorecard.seen = data["scorecard"]
-        self.forest.restore(data["forest"])
+        self.forests.restore(data["forests"])
         self.zero_ms, self.met, self.scored = data["zero_ms"], data["met"], data["scored"]
+        self.bar = data["bar"]
         self.currencies = dict(data["currencies"])
         self.usual = [bytes_of(text) for text in data["usual"]]
         self.counts = Counter(data["counts"])
@@ -432,13 +443,21 @@ def _numbers_of(profiles_max: int) -> int:
 def _row(txn_id: str, waiting: Waiting | None) -> list[Any]:
     if waiting is None:
         return [txn_id]
-    return [txn_id, waiting.since_ms, waiting.payer, waiting.payee, waiting.currency, text_of(waiting.vector)]
+    return [
+        txn_id,
+        waiting.since_ms,
+        waiting.payer,
+        waiting.payee,
+        waiting.currency,
+        text_of(waiting.vector),
+        waiting.stood_out,
+    ]
 
 
 def _waiting(row: list[Any]) -> tuple[str, Waiting | None]:
     if len(row) == 1:
         return row[0], None
-    return row[0], Waiting(row[1], row[2], row[3], row[4], bytes_of(row[5]))
+    return row[0], Waiting(row[1], row[2], row[3], row[4], bytes_of(row[5]), row[6])
 
 
 def _squash(odds: float) -> float:

@@ -43,6 +43,7 @@ class CashOut(UseRule[Parameters]):
     name_zh = "套现"
     uses = frozenset({CASH, QUASI_CASH, PURCHASE})
     Parameters = Parameters
+    tells_unproven = True  # of general accounts
     destination_en = "into cash or quasi-cash"
     destination_zh = "变为现金或类现金"
     checks = (

@@ -85,6 +85,8 @@ class ThresholdStructuring(UseRule[Parameters]):
     def judge(self, loan: Loan, hits: list[Passage], context: Context) -> Finding:
         """The days on which most sums fall are weighed by themselves."""
         rules = self.parameters(loan, context)
+        if self.code not in loan.alerts and _near_at_most(hits, rules, context) < rules.sums_min:
+            return self.unweighed(loan, hits[-1:])
         standing = [hit for hit in hits if hit.transfer.standing_minor] or hits
         near = _near(standing, rules, context)
         days = sorted({day for _, day, _ in near})
@@ -113,6 +115,30 @@ def _threshold_minor(passage: Passage, rules: Parameters) -> int | None:
         return rules.cash_minor.get(currency)
     personal = (passage.payer.kind or "").startswith("PERSONAL")
     return (rules.personal_minor if personal else rules.corporate_minor).get(currency)
+
+
+def _near_at_most(hits: list[Passage], rules: Parameters, context: Context) -> int:
+    """No more daily sums than this lie just below their threshold: as many as what was paid on each day could make.
+
+    A payment that reaches the threshold by itself is in no such sum.
+    """
+    currency = hits[0].transfer.currency
+    both = [table[currency] for table in (rules.corporate_minor, rules.personal_minor) if table.get(currency)]
+    cash = rules.cash_minor.get(currency, 0)
+    bounds = {True: (cash, cash), False: (min(both, default=0), max(both, default=0))}
+    by_day: dict[tuple[int, bool], int] = {}
+    for hit in hits:
+        transfer = hit.transfer
+        is_cash, minor = transfer.use == CASH, transfer.amount_minor - transfer.undone_minor
+        if minor < bounds[is_cash][1]:
+            key = (context.day(transfer.event_time_ms), is_cash)
+            by_day[key] = by_day.get(key, 0) + minor
+    most = 0
+    for (_, is_cash), total in by_day.items():
+        least = rules.band_min * bounds[is_cash][0]
+        if total >= least:
+            most += int(total / least)
+    return most
 
 
 def _near(hits: list[Passage], rules: Parameters, context: Context) -> dict[Unit, list[Passage]]:

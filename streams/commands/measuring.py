@@ -77,6 +77,8 @@ def _told(found: scoring.Evaluated) -> str:
     """All of it as lines."""
     lines = [f"labels {found.labels}; outcomes told, by seed: {found.outcomes_told}; refused: {found.outcomes_refused}"]
     lines += list(_values("", found.measures, found.spread))
+    if found.alerts_by_score is not None:
+        lines += ["alerts by score opened in the measured part:", *_values("  ", found.alerts_by_score, None)]
     if found.all_loans is not None:
         lines += ["all loans, also those paid out before the measured part:", *_values("  ", found.all_loans, None)]
     if found.by_typology:

@@ -74,6 +74,14 @@ def test_what_comes_after_the_moment_does_not_count() -> None:
     assert bounds_of(play.tracer, play.origins["L1"], play.seqs([1, 2]), until.seq).certain_minor == 40
 
 
+def test_what_is_paid_out_later_was_not_there_for_certain() -> None:
+    play = Play(Stream({"a": 60}, (PayOut("L1", "a", 100), Pay("a", "broker", 80), PayOut("L1", "a", 500))))
+    purchase = play.transfers[1]
+    assert purchase is not None
+    found = bounds_of(play.tracer, play.origins["L1"], play.seqs([1]), purchase.seq)
+    assert figures(found) == (20, 80, True)
+
+
 # --- limits -------------------------------------------------------------------------------------------------------------
 
 

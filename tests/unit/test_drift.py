@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 
+import numpy as np
 import pytest
 
 from detectors.drift import SCORE, Drift, DriftLimits, Watch
@@ -14,7 +15,7 @@ LIMITS = DriftLimits(every=1, window=500)
 
 def fed(watch: Watch, values: list[float]) -> list[float]:
     """The stability index after each window that the values completed."""
-    return [watch.psi for value in values if watch.see(value)]
+    return [watch.psi for value in values if watch.see(np.array([value]))]
 
 
 def normal(count: int, mean: float = 0.0, seed: int = 1) -> list[float]:

@@ -108,6 +108,18 @@ def test_where_chance_has_a_part_three_seeds_are_folded_and_their_spread_is_said
     assert low <= details.measures["payments"]["average_precision"] <= high
 
 
+def test_alerts_by_score_are_judged_when_a_budget_asks_for_them(sample: Path) -> None:
+    assert run(Request(sample, SHIPPED, "immediate", "1"), lambda _: None).details.alerts_by_score is None
+    budget = msgspec.structs.replace(SHIPPED.budget, alerts_per_day=24.0, scores_min=100, episode_days=1)
+    report = run(Request(sample, msgspec.structs.replace(SHIPPED, budget=budget), "immediate", "1"), lambda _: None)
+    judged = report.details.alerts_by_score
+    assert judged is not None
+    assert judged["opened"] > 5
+    assert 0.1 < judged["precision"] <= judged["precision_with_later_payments"] <= 1.0
+    assert 0.0 < judged["pattern_recall"] <= 1.0
+    assert any("alerts by score" in line for line in report.text.splitlines())
+
+
 def test_a_folder_in_the_form_of_tide_is_measured_without_loans(tmp_path: Path) -> None:
     report = run(Request(labelled_folder(tmp_path / "t", balances=False), SHIPPED, "none", "1"), lambda _: None)
     assert report.measures["loans"] is None

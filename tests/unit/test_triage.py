@@ -13,6 +13,7 @@ import pytest
 from detectors.engine import Engine
 from detectors.events import AccountTransaction
 from detectors.learners.features import NAMES
+from detectors.learners.pair import Pair
 from detectors.learners.score import PaymentScore
 from streams.scenarios.folding import SHIPPED
 
@@ -103,7 +104,7 @@ def test_neither_names_nor_the_calendar_reach_a_score() -> None:
 # --- learning -----------------------------------------------------------------------------------------------------------
 
 MULES = {"a39", "z60"}  # the account under both its names
-QUICK = {"step": 600, "trees_max": 6, "bad_max": 40, "good_max": 60}
+QUICK = {"step": 300, "trees_max": 12, "bad_max": 40, "good_max": 60}
 
 
 def configured(**limits: Any) -> Any:
@@ -151,7 +152,40 @@ def test_a_fold_split_anywhere_learns_the_same(split: int) -> None:
     scores += taught_scores(stream[split:], second, waiting)
     assert scores == expected
     assert second.triage.snapshot() == whole.triage.snapshot()
-    assert whole.counters["trees_grown"] > 6
+    assert whole.counters["trees_grown"] > 12
+
+
+def test_as_many_payments_as_are_looked_at_count_as_reviewed_and_those_score_highest() -> None:
+    engine = Engine(configured(reviewed_share=0.1))
+    scores = [score.score for score in scores_of(engine, busy(4_000))][2_000:]
+    kept = [kept for half in (engine.triage.waiting.old, engine.triage.waiting.new) for kept in half.values()][2_000:]
+    high = [score for score, waiting in zip(scores, kept, strict=False) if waiting is not None and waiting.stood_out]
+    assert len(high) == pytest.approx(0.1 * len(scores), rel=0.2)
+    assert min(high) > sorted(scores)[len(scores) // 2]
+
+
+def test_the_reviewed_forest_takes_in_what_stood_out_all_misuse_and_as_many_others() -> None:
+    pair = Pair(len(NAMES), trees_max=4, step=1_000, seed=1, depth=3, bad_max=500, good_max=3_000, shrink=0.2)
+    vector = array("f", bytes(4 * len(NAMES)))
+    for n in range(2_000):
+        pair.learn(vector, n % 100 == 0, -3.0, n % 20 == 1)
+    assert pair.told == [1_900, 100]
+    assert (pair.reviewed.bads, pair.whole.bads) == (20, 20)
+    assert pair.whole.goods_met == 1_980
+    assert 2 * 100 <= pair.reviewed.goods_met <= 3 * 100
+
+
+def test_the_forest_that_foretells_better_weighs_more() -> None:
+    pair = Pair(8, trees_max=2, step=10**9, seed=1, depth=1, bad_max=10, good_max=10, shrink=0.3)
+    pair.reviewed.trees.count = 1
+    pair.reviewed.trees.value_store[:] = array("d", [3.0, 3.0])  # it cries wolf
+    vector = array("f", bytes(32))
+    assert pair.ask(vector) == 1.5
+    for _ in range(500):
+        pair.learn(vector, False, -3.0, False)
+    assert pair.loss[0] > 2 * pair.loss[1]
+    assert pair.share < 0.2
+    assert pair.ask(vector) == 3.0 * pair.share
 
 
 def test_outcomes_make_the_trees_tell_misuse_from_the_rest() -> None:
@@ -236,7 +270,8 @@ def test_a_confirmed_misuse_up_the_way_is_seen_further_down() -> None:
 def test_contributions_add_up_to_the_score() -> None:
     engine, waiting = Engine(configured(**QUICK)), list[PaymentScore]()
     taught_scores(busy(400), engine, waiting)
-    assert engine.triage.forest.trees.count == QUICK["trees_max"]
+    forests = engine.triage.forests
+    assert sum(each.trees.count for each in (forests.reviewed, forests.whole)) == QUICK["trees_max"]
     for score in waiting[-5:]:
         why = engine.triage.explain(score)
         odds = engine.triage.odds(array("f", score.vector))

@@ -22,6 +22,7 @@ from msgspec import Struct
 from detectors.configuration import Configuration
 from detectors.engine import Engine, Outputs
 from detectors.events import AccountTransaction
+from detectors.suspects import SuspiciousPayment
 from streams.files.convert import convert
 from streams.files.evaluate.answers import TRANSACTIONS, Loans, Payments, read_loans, read_payments
 from streams.files.evaluate.labelling import Plan, Teacher
@@ -43,6 +44,7 @@ class Run(Struct):
     scores: dict[str, float] = {}  # by payment
     loan_scores: dict[str, list[tuple[int, float]]] = {}  # by loan: each time its score rose, and to what
     alerts: set[str] = set()
+    by_score: dict[str, dict[str, None]] = {}  # alerts by score alone: the payments that each has named, in their order
     records: int = 0  # account transactions given to the engine
     seconds: float = 0.0  # of processor time, in the fold alone: applying records and outcomes
     told: int = 0  # outcomes
@@ -61,6 +63,7 @@ class Evaluated(Struct, kw_only=True):
     outcomes_told: list[int]
     outcomes_refused: list[int]
     all_loans: dict[str, Any] | None
+    alerts_by_score: dict[str, Any] | None  # None: the budget asks for none
 
 
 def is_seeded(configuration: Configuration) -> bool:
@@ -97,6 +100,7 @@ def evaluate(
         by_typology=by_typology(runs[0], payments), by_seed=by_seed, labels=plan.text,
         outcomes_told=[run.told for run in runs], outcomes_refused=[run.refused for run in runs],
         all_loans=loan_measures(runs[0], loans, None) if loans is not None else None,
+        alerts_by_score=measures_of_alerts(runs[0], payments),
     )  # fmt: skip
 
 
@@ -121,6 +125,7 @@ def fold(
         features: takes each payment's features as scored.
     """
     engine = Engine(_seeded(configuration, seed))
+    engine.calibration.ranks = engine.calibration.ranks or plan.is_random
     answers = dict(zip(payments.txn_ids, payments.positive.tolist(), strict=True)) if plan.budget != 0 else {}
     teacher = Teacher(plan, answers.__getitem__, random.Random(f"audit-{seed}"))
     run = Run(seed)
@@ -148,7 +153,11 @@ def _take(run: Run, outputs: Outputs, teacher: Teacher) -> None:
         teacher.see(score)
     for loan in outputs.loan_scores:
         run.loan_scores.setdefault(loan.loan_id, []).append((loan.event_time_ms, loan.score))
-    run.alerts.update(alert.alert_id for alert in outputs.alerts if alert.status == "OPEN")
+    for alert in outputs.alerts:
+        if alert.status == "OPEN":
+            run.alerts.add(alert.alert_id)
+        if alert.typology == SuspiciousPayment.code:
+            run.by_score.setdefault(alert.alert_id, {}).update(dict.fromkeys(payment.txn_id for payment in alert.related))
 
 
 def _seeded(configuration: Configuration, seed: int) -> Configuration:
@@ -198,6 +207,23 @@ def measures_of(run: Run, payments: Payments, loans: Loans | None) -> dict[str, 
 def scores_of(run: Run, payments: Payments) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Each payment's score; 0 for one that the engine did not score (a payment of nothing, or of an account to itself)."""
     return np.array([run.scores.get(txn_id, 0.0) for txn_id in payments.txn_ids])
+
+
+def measures_of_alerts(run: Run, payments: Payments) -> dict[str, Any] | None:
+    """Of the alerts by score opened within the measured part: how many are right, by the payment that opened each or by any."""
+    if not run.by_score:
+        return None
+    measured = payments.last(MEASURED_SHARE)
+    answers = dict(zip(measured.txn_ids, measured.positive.tolist(), strict=True))
+    opened = [list(named) for named in run.by_score.values() if next(iter(named)) in answers]
+    found = {txn_id for named in opened for txn_id in named if answers.get(txn_id)}
+    return {
+        "opened": len(opened),
+        "precision": sum(answers[named[0]] for named in opened) / len(opened) if opened else None,
+        "precision_with_later_payments": sum(not found.isdisjoint(named) for named in opened) / len(opened) if opened else None,
+        "pattern_recall": sum(any(measured.txn_ids[row] in found for row in rows) for rows in measured.patterns.values())
+        / max(1, len(measured.patterns)),
+    }  # fmt: skip
 
 
 def loan_measures(run: Run, loans: Loans, since_ms: int | None) -> dict[str, Any] | None:
