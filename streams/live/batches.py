@@ -119,8 +119,8 @@ class BatchConsumer(Consumer):
         return {tp: Batch(reading, list(batch)) for tp, batch in records.items() if batch}
 
     async def _wait_next_records(self, timeout: float) -> Any:
-        """As the base class's, which sleeps for a second when all partitions are paused, and as long when the others have nothing:
-        what came right behind a pile would wait so long, although the pile is gone in milliseconds.
+        """As the base class's, which sleeps for a second when all partitions are paused, and as long when the others have
+        nothing: what came right behind a pile would wait so long, although the pile is gone in milliseconds.
         """
         while self.flow_active and self._paused_partitions and not self._get_active_partitions():
             await asyncio.sleep(PAUSED_LOOK_S)
