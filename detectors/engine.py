@@ -326,11 +326,17 @@ class Engine:
 
     def _tell_payment(self, payment: Payment, outputs: Outputs) -> None:
         """A payment of interest, with the loan it names and those that wait for it, as far as their rules are known."""
-        names = dict.fromkeys((payment.record.related_loan_id, *(self.dealings.watched.get(payment.payer.account_id) or ())))
-        known = (self.lending.known(name) for name in names if name is not None)
-        loans = [loan for loan in known if loan is not None and loan.rule_set is not None]
+        name = payment.record.related_loan_id
+        named = self.lending.known(name) if name is not None else None
+        loans = [named] if named is not None and named.rule_set is not None else []
+        loans += [loan for loan in self._waiting_for(payment.payer.account_id) if loan is not named]
         for finding, detector in self.panel.pay(payment, loans):
             self._hear(finding, detector, outputs)
+
+    def _waiting_for(self, account_id: str) -> list[Loan]:
+        """The loans for whose sake the account's payments are watched, as far as their rules are known."""
+        known = [self.lending.known(loan_id) for loan_id in self.dealings.watched.get(account_id) or ()]
+        return [loan for loan in known if loan is not None and loan.rule_set is not None]
 
     def _tell_loan(self, loan: Loan, outputs: Outputs) -> None:
         self.portfolio.lend(loan)
@@ -552,9 +558,10 @@ class Engine:
         )
 
     def _reconsider(self, original: Transfer, outputs: Outputs) -> None:
-        """Judge the loans whose money the transfer had carried anew: some of it is back."""
+        """Judge the loans whose money the transfer had carried, or that wait for its payer, anew: some of it is back."""
         seqs = frozenset((original.seq,))
-        for loan in [self.lending.loan_of[number] for number in original.loan_numbers if number in self.lending.loan_of]:
+        carried = [self.lending.loan_of[number] for number in original.loan_numbers if number in self.lending.loan_of]
+        for loan in dict.fromkeys((*carried, *self._waiting_for(original.payer))):
             for finding, detector in self.panel.reconsider(loan, seqs):
                 self._hear(finding, detector, outputs)
 

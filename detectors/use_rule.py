@@ -38,6 +38,7 @@ class UseRule(ABC, Generic[P]):
     payment_uses: ClassVar[frozenset[str]] = frozenset()
     bridged_uses: ClassVar[frozenset[str]] = frozenset()  # bought before the payout by somebody's funds, whom the loan repays
     sees_one_book: ClassVar[bool] = False
+    reads_like_sums: ClassVar[bool] = False  # also what strangers pay on, as far as their accounts are in the loan's book
     Parameters: ClassVar[type[Struct]]
     checks: ClassVar[tuple[str, ...]] = ()
     measures: ClassVar[tuple[str, ...]] = ()

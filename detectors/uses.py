@@ -78,6 +78,7 @@ class CodeLists(Struct, frozen=True, forbid_unknown_fields=True):
     wage_words: tuple[str, ...] = ()
     mortgage_words: tuple[str, ...] = ()
     rent_words: tuple[str, ...] = ()
+    household_mcc: tuple[str, ...] = ()  # merchant category codes where households buy, and firms do not buy stock
     fee_industries: tuple[str, ...] = ()  # prefixes of GB/T 4754 codes whose business is fees on loans and houses
     party_codes: dict[str, str] = {}  # code of a party event -> what it means, one of the words below
 

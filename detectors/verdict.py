@@ -23,6 +23,7 @@ from detectors.loans import Loan, Passage
 from detectors.lots import Transfer
 from detectors.money import format_money
 from detectors.parties import BORROWER
+from detectors.tracer import Parcel
 from detectors.uses import POCKETS
 
 CHAIN_HOURS_MAX = 72
@@ -35,6 +36,10 @@ BUSINESS_PAYMENTS_MIN = 12
 """Payments received so far, from ..."""
 BUSINESS_PAYERS_MIN = 4
 """... so many payers, make an account one with business of its own: in and out are its trade, not a way."""
+TRADE_RATIO_MIN = 0.95
+"""Where an account on the way has a trade, it has to have passed on this share, and no more than it got ..."""
+TRADE_ACCOUNTS_MIN = 2
+"""... and so many accounts must have done so: one payment of such a size may be chance."""
 BOTH_SHARE_MIN = 0.30
 """Share of the loan from which the two ledgers together speak ..."""
 BOTH_HOURS_MAX = 168
@@ -95,11 +100,11 @@ def weigh(
     unknown = any(not account.balance_known for account in between)
     # asked before the first alert only: payments drummed up afterwards must not withdraw it
     last_ms = hits[-1].transfer.event_time_ms
-    trades = not loan.has_heard(code) and any(has_business(context, loan, account, last_ms) for account in between)
+    trades = not loan.has_heard(code) and _trades(context, loan, hits, last_ms)
     own = all(context.side(loan, account, last_ms) == BORROWER for account in between)
     all_quick = len(quick) == len(hits)
     likeness = chain is not None and chain >= CHAIN_RATIO_MIN
-    way_speaks = likeness and not habit and not trades and loan.share(traced_by(quick)[0]) >= share_min
+    way_speaks = not habit and _way_speaks(context, loan, quick, share_min, code, last_ms)
     by_both = min(share, loan.share(fifo)) >= max(share_min, BOTH_SHARE_MIN) and hours <= BOTH_HOURS_MAX
     both_agree = by_both and not habit and (own or (all_quick and not trades and not unknown))
     speaks = way_speaks or both_agree or tells_unproven
@@ -123,7 +128,7 @@ def weigh(
         unproven=alerts and unknown and not certain and not way_speaks,
         severity=_severity(certain, certain_share, hours), score=score,
         contributions=contributions,
-        look_alikes=(_own_money(loan, bounds, proven, unknown), _habit(loan, hits), _trade(chain, trades)),
+        look_alikes=(_own_money(loan, bounds, proven, unknown), _habit(loan, hits), _trade(chain, trades, way_speaks)),
         measures=(
             _share_measure("share_of_loan_certain", certain_share, share_min),
             _share_measure("share_of_loan_attributed", share, share_min),
@@ -158,17 +163,63 @@ def chain_ratio(hits: Sequence[Passage]) -> float | None:
 
     Payments are summed per account, so that splitting and merging them hides nothing.
     """
+    return min((min(sums) / max(sums) if max(sums) else 0.0 for sums in passed_on_by(hits).values()), default=None)
+
+
+def passed_on_by(hits: Sequence[Passage]) -> dict[str, tuple[int, int]]:
+    """What each account between the borrower's and the destination got and paid, each payment once: (received, passed on)."""
     received: dict[str, dict[int, int]] = {}
     passed_on: dict[str, dict[int, int]] = {}
     for hit in hits:
         for arrived, left in _stays(hit):
             received.setdefault(left.payer, {})[arrived.seq] = arrived.standing_minor
             passed_on.setdefault(left.payer, {})[left.seq] = left.standing_minor
-    ratios = []
-    for account_id in received:
-        sums = sum(received[account_id].values()), sum(passed_on[account_id].values())
-        ratios.append(min(sums) / max(sums) if max(sums) else 0.0)
-    return min(ratios, default=None)
+    return {name: (sum(received[name].values()), sum(passed_on[name].values())) for name in received}
+
+
+def alike(hits: Sequence[Passage], ratio_min: float, ratio_max: float) -> list[Passage]:
+    """The passages on whose way every account passed on what it got: payment by payment, or all of an account together.
+
+    Who passed on other sums is left out with the passages through him, and the rest is looked at anew.
+    """
+    by_themselves = {id(hit) for hit in hits if _echoes(hit, ratio_min, ratio_max)}
+    rest = [hit for hit in hits if id(hit) not in by_themselves]
+    while rest:
+        unlike = {
+            account for account, (got, gone) in passed_on_by(rest).items() if not ratio_min * got <= gone <= ratio_max * got
+        }
+        kept = [hit for hit in rest if not any(left.payer in unlike for _, left in _stays(hit))]
+        if len(kept) == len(rest):
+            break
+        rest = kept
+    chosen = by_themselves | {id(hit) for hit in rest}
+    return [hit for hit in hits if id(hit) in chosen]
+
+
+def _echoes(hit: Passage, ratio_min: float, ratio_max: float) -> bool:
+    """Whether one of its parcels came in one payment after the other of like sums."""
+    return any(
+        all(ratio_min * got.standing_minor <= left.standing_minor <= ratio_max * got.standing_minor for got, left in stays)
+        for parcel in hit.parcels if (stays := _stays_of(parcel))
+    )  # fmt: skip
+
+
+def _way_speaks(
+    context: Context, loan: Loan, quick: Sequence[Passage], share_min: float, code: str, last_ms: int
+) -> bool:  # fmt: skip
+    """Whether the accounts on the way passed on what they got; where one has a trade, two have to have, and more closely."""
+    like = alike(quick, CHAIN_RATIO_MIN, 1 / CHAIN_RATIO_MIN)
+    if not like or loan.share(traced_by(like)[0]) < share_min:
+        return False
+    if loan.has_heard(code) or not _trades(context, loan, like, last_ms):
+        return True
+    closely = alike(quick, TRADE_RATIO_MIN, 1.0)
+    accounts = {left.payer for hit in closely for _, left in _stays(hit)}
+    return len(accounts) >= TRADE_ACCOUNTS_MIN and loan.share(traced_by(closely)[0]) >= share_min
+
+
+def _trades(context: Context, loan: Loan, hits: Sequence[Passage], at_ms: int) -> bool:
+    return any(has_business(context, loan, account, at_ms) for account in _between(context, loan, hits))
 
 
 def _stays(hit: Passage) -> Iterator[tuple[Transfer, Transfer]]:
@@ -177,9 +228,13 @@ def _stays(hit: Passage) -> Iterator[tuple[Transfer, Transfer]]:
     A way that comes back out of securities or a product starts anew there: buying and redeeming is no passing on.
     """
     for parcel in hit.parcels:
-        way = parcel.trail.transfers()[1:]
-        start = max((i + 1 for i, transfer in enumerate(way[:-1]) if transfer.use in POCKETS), default=0)
-        yield from zip(way[start:], way[start + 1 :], strict=False)
+        yield from _stays_of(parcel)
+
+
+def _stays_of(parcel: Parcel) -> list[tuple[Transfer, Transfer]]:
+    way = parcel.trail.transfers()[1:]
+    start = max((i + 1 for i, transfer in enumerate(way[:-1]) if transfer.use in POCKETS), default=0)
+    return list(zip(way[start:], way[start + 1 :], strict=False))
 
 
 def _is_quick(hit: Passage) -> bool:
@@ -277,13 +332,18 @@ def has_business(context: Context, loan: Loan, account: Account, at_ms: int) -> 
     return context.side(loan, account, at_ms) is None
 
 
-def _trade(chain: float | None, trades: bool) -> LookAlike:
+def _trade(chain: float | None, trades: bool, way_speaks: bool) -> LookAlike:
     """Whether an account on the way has business of its own; without a quick way there is nothing to test."""
     if chain is None:
         return LookAlike(name="own_business", result="NOT_TESTABLE", detail="no account passed the money on within days")
     many = f"{BUSINESS_PAYMENTS_MIN} payments and more from {BUSINESS_PAYERS_MIN} payers and more"
-    detail = f"an account on the way has received {many}" if trades else "no account on the way is paid by many"
-    return LookAlike(name="own_business", result="NOT_EXCLUDED" if trades else "EXCLUDED", detail=detail)
+    if not trades:
+        return LookAlike(name="own_business", result="EXCLUDED", detail="no account on the way is paid by many")
+    detail = f"an account on the way has received {many}"
+    if way_speaks:
+        kept = f"{TRADE_ACCOUNTS_MIN} accounts and more passed on at least {TRADE_RATIO_MIN:.0%} of what they got"
+        return LookAlike(name="own_business", result="EXCLUDED", detail=f"{detail}, but {kept}")
+    return LookAlike(name="own_business", result="NOT_EXCLUDED", detail=detail)
 
 
 def _before(loan: Loan, event_time_ms: int) -> str:

@@ -24,12 +24,13 @@ TABLES: dict[str, frozenset[str]] = {
     "mcc": CLASSES, "industry": CLASSES, "memo": CLASSES, "lists": CLASSES, "party_codes": PARTY_MEANINGS,
 }  # fmt: skip
 """Table of a code file -> what its codes may mean."""
-WORDS = ("refund_words", "wage_words", "mortgage_words", "rent_words", "fee_industries")
+WORDS = ("refund_words", "wage_words", "mortgage_words", "rent_words", "household_mcc", "fee_industries")
 HEAD = (CODES_ID, "version", "title", "extends")
 
 _FORMS = {
     "mcc": (r"\d{4}", "is no merchant category code", 'Four digits in quotes, such as "6211"'),
     "industry": (r"[A-T]\d{0,4}", "is no beginning of a GB/T 4754 code", 'A letter and up to four digits, such as "J67"'),
+    "household_mcc": (r"\d{4}", "is no merchant category code", 'Four digits, such as "8062"'),
     "fee_industries": (r"[A-T]\d{0,4}", "is no beginning of a GB/T 4754 code", 'A letter and up to four digits, such as "J67"'),
 }
 

@@ -7,11 +7,12 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from detectors.alert_record import LookAlike
-from detectors.detector import Context
+from detectors.detector import Context, Payment
+from detectors.echo import EchoRule, EchoTerms
 from detectors.loans import Loan, Passage
-from detectors.use_rule import UseRule, clears
-from detectors.uses import SECURITIES
-from detectors.verdict import Weighed
+from detectors.use_rule import clears
+from detectors.uses import OTHER, SECURITIES
+from detectors.verdict import TRADE_RATIO_MIN, Weighed
 
 
 class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
@@ -20,10 +21,12 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     share_min: Annotated[float, Meta(gt=0, le=1)] = 0.10  # of the loan
     window_days: Annotated[int, Meta(ge=1, le=3650)] = 90  # after the payout
     hops_max: Annotated[int, Meta(ge=1, le=100)] = 4  # payments from the borrower's account to the securities account
+    echo_days_max: Annotated[int, Meta(ge=0, le=365)] = 3  # to the like sum that is paid on
     bridge_days: Annotated[int, Meta(ge=0, le=365)] = 30  # bought before, the funder repaid after; 0: no bridges
+    like_sums: bool = True  # whether sums paid on by whom the loan had paid are read beside the money itself
 
 
-class SecuritiesDiversion(UseRule[Parameters]):
+class SecuritiesDiversion(EchoRule[Parameters]):
     """Bank-securities transfers, payees on the securities list, MCC 6211, industry J67.
 
     Catches direct purchases and purchases through other accounts that pass the money on. Misses what is bought with own
@@ -33,7 +36,7 @@ class SecuritiesDiversion(UseRule[Parameters]):
     code = "T01"
     name = "SECURITIES_DIVERSION"
     name_zh = "挪用入股市/期货"
-    uses = frozenset({SECURITIES})
+    uses = frozenset({SECURITIES, OTHER})
     bridged_uses = frozenset({SECURITIES})
     Parameters = Parameters
     destination_en = "to securities or futures accounts"
@@ -50,20 +53,29 @@ class SecuritiesDiversion(UseRule[Parameters]):
         hours = passage.loan.hours_since_payout(passage.transfer.event_time_ms)
         return passage.transfer.use == SECURITIES and passage.hops <= rules.hops_max and hours <= rules.window_days * 24
 
+    def terms(self, loan: Loan, context: Context) -> EchoTerms:
+        rules = self.parameters(loan, context)
+        return EchoTerms(TRADE_RATIO_MIN, 1.0, rules.echo_days_max, rules.share_min, of_trader=None)
+
+    def goes_astray(self, payment: Payment, loan: Loan, context: Context) -> bool:
+        return payment.transfer.use == SECURITIES
+
+    def echo_look_alikes(self, loan: Loan, context: Context) -> tuple[LookAlike, ...]:
+        return (_hedging(loan),)
+
     def share_min(self, loan: Loan, hits: list[Passage], context: Context) -> float:
         return self.parameters(loan, context).share_min
 
     def look_alikes(self, loan: Loan, hits: list[Passage], weighed: Weighed, context: Context) -> tuple[LookAlike, ...]:
         firm = hits[-1].record.counterparty_account or "the firm"
         is_customer = all(_is_customer(loan, hit, hits) for hit in hits)
-        hedging = loan.info is not None and loan.info.purpose_code == "HEDGING"
         detail = (
             f"{firm} had paid the borrower before the loan and had never been paid"
             if is_customer else f"nothing shows that {firm} buys from the borrower"
         )  # fmt: skip
         return (
             clears("firm_is_customer", is_customer, detail),
-            clears("approved_hedging", hedging, f"the contract's purpose is hedging: {_yes(hedging)}"),
+            _hedging(loan),
         )
 
 
@@ -74,6 +86,11 @@ def _is_customer(loan: Loan, hit: Passage, hits: list[Passage]) -> bool:
     firm = hit.payee
     paid_in_before = firm.in_count - sum(other.payee is firm for other in hits)
     return not paid_in_before and firm.paid_before(loan.account.account_id, loan.paid_ms)
+
+
+def _hedging(loan: Loan) -> LookAlike:
+    hedging = loan.info is not None and loan.info.purpose_code == "HEDGING"
+    return clears("approved_hedging", hedging, f"the contract's purpose is hedging: {_yes(hedging)}")
 
 
 def _yes(fact: bool) -> str:

@@ -8,12 +8,13 @@ from msgspec import Meta, Struct
 
 from detectors.alert_record import LookAlike
 from detectors.dealings import Purchase
-from detectors.detector import Context
+from detectors.detector import Context, Payment
+from detectors.echo import EchoRule, EchoTerms
 from detectors.finding import Finding
 from detectors.loans import Loan, Passage
-from detectors.use_rule import UseRule, clears
+from detectors.use_rule import clears
 from detectors.uses import OTHER, PROPERTY, says
-from detectors.verdict import Weighed
+from detectors.verdict import TRADE_RATIO_MIN, Weighed
 
 
 class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
@@ -27,10 +28,12 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     decoration_words: tuple[str, ...] = ("装修", "decoration", "renovation")
     lists: tuple[str, ...] = ("PROPERTY_FIRM",)  # whose entries are paid for property
     house_products: tuple[str, ...] = ("MORTGAGE",)  # product classes that pay for houses
+    echo_days_max: Annotated[int, Meta(ge=0, le=365)] = 3  # to the like sum that is paid on
     bridge_days: Annotated[int, Meta(ge=0, le=365)] = 30  # bought before, the funder repaid after; 0: no bridges
+    like_sums: bool = True  # whether sums paid on by whom the loan had paid are read beside the money itself
 
 
-class PropertyDiversion(UseRule[Parameters]):
+class PropertyDiversion(EchoRule[Parameters]):
     """Payees on the property list, industry K7010 or K7030, MCC 7013, memos that speak of a down payment or deed tax.
 
     Misses houses bought from private sellers when no memo says so, and purchases at another bank. A refund by a listed firm
@@ -61,19 +64,30 @@ class PropertyDiversion(UseRule[Parameters]):
             return False
         return passage.hops <= rules.hops_max and loan.hours_since_payout(transfer.event_time_ms) <= rules.window_days * 24
 
+    def terms(self, loan: Loan, context: Context) -> EchoTerms:
+        rules = self.parameters(loan, context)
+        return EchoTerms(TRADE_RATIO_MIN, 1.0, rules.echo_days_max, rules.share_min, of_trader="PATTERN")
+
+    def goes_astray(self, payment: Payment, loan: Loan, context: Context) -> bool:
+        rules = self.parameters(loan, context)
+        words = (*rules.fee_words, *rules.decoration_words)
+        return payment.transfer.use == PROPERTY and payment.record.direction == "DEBIT" and not says(payment.record.memo, words)
+
+    def echo_look_alikes(self, loan: Loan, context: Context) -> tuple[LookAlike, ...]:
+        return (_house_loan(self.parameters(loan, context), loan),)
+
     def share_min(self, loan: Loan, hits: list[Passage], context: Context) -> float:
         return self.parameters(loan, context).share_min
 
     def look_alikes(self, loan: Loan, hits: list[Passage], weighed: Weighed, context: Context) -> tuple[LookAlike, ...]:
         rules = self.parameters(loan, context)
         info = loan.info
-        product = info.product_class if info is not None else "OTHER"
         purpose = info.purpose_text if info is not None else None
         decorates = says(purpose, rules.decoration_words) and all(_is_decoration(hit, rules) for hit in hits)
         back = sum(_refunded_minor(hit, hits) for hit in loan.hits.get(self.code, ()))
         refunded = back > 0 and loan.share(weighed.traced_minor - back) < rules.share_min
         return (
-            clears("house_loan", product in rules.house_products, f"the product class is {product}"),
+            _house_loan(rules, loan),
             clears("decoration_loan", decorates, "the loan is for decoration and so say the memos" if decorates
                    else "not a decoration that the loan was given for"),
             clears("refunded_purchase", refunded, f"{loan.share(back):.1%} of the loan came back from the firm"),
@@ -82,15 +96,18 @@ class PropertyDiversion(UseRule[Parameters]):
         )  # fmt: skip
 
     def bridge_look_alikes(self, loan: Loan, bought: list[Purchase], context: Context) -> tuple[LookAlike, ...]:
-        rules, info = self.parameters(loan, context), loan.info
-        product = info.product_class if info is not None else "OTHER"
-        return (clears("house_loan", product in rules.house_products, f"the product class is {product}"),)
+        return (_house_loan(self.parameters(loan, context), loan),)
 
     def judge(self, loan: Loan, hits: list[Passage], context: Context) -> Finding:
         """Only payments to the firms are weighed; what they pay back is tested as a look-alike."""
         rules = self.parameters(loan, context)
         payees = {hit.payee.account_id for hit in hits if _is_paid_to_property(hit, rules, context)}
         return super().judge(loan, [hit for hit in hits if hit.payer.account_id not in payees], context)
+
+
+def _house_loan(rules: Parameters, loan: Loan) -> LookAlike:
+    product = loan.info.product_class if loan.info is not None else "OTHER"
+    return clears("house_loan", product in rules.house_products, f"the product class is {product}")
 
 
 def _is_paid_to_property(passage: Passage, rules: Parameters, context: Context) -> bool:

@@ -7,10 +7,11 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from detectors.alert_record import LookAlike
-from detectors.detector import Context
+from detectors.detector import Context, Payment
+from detectors.echo import EchoRule, EchoTerms
 from detectors.loans import Loan, Passage
 from detectors.parties import BORROWER
-from detectors.use_rule import UseRule, clears
+from detectors.use_rule import clears
 from detectors.uses import POCKETS, says
 from detectors.verdict import Weighed
 
@@ -23,9 +24,12 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     direct_days_max: Annotated[int, Meta(ge=0, le=365)] = 3  # calendar days from the payout, direct payment
     return_days_max: Annotated[int, Meta(ge=0, le=365)] = 15  # through other accounts
     hops_max: Annotated[int, Meta(ge=1, le=100)] = 5
+    returned_min: Annotated[float, Meta(gt=0, le=1)] = 0.90  # of what a stranger was paid, when he pays the side that much
+    returned_max: Annotated[float, Meta(gt=0, le=10)] = 1.00  # ... more is other business
+    like_sums: bool = True  # whether sums paid on by whom the loan had paid are read beside the money itself
 
 
-class ReturnToBorrowerSide(UseRule[Parameters]):
+class ReturnToBorrowerSide(EchoRule[Parameters]):
     """Loan money that reaches the borrower's side: directly a related party, or anybody of the side through strangers.
 
     Moving between the borrower's own accounts is no return, nor is redeeming what the borrower had invested. Money that comes
@@ -65,6 +69,16 @@ class ReturnToBorrowerSide(UseRule[Parameters]):
         if payer_role is not None:
             return False  # already on the borrower's side: it moves on inside it
         return 2 <= passage.hops <= rules.hops_max and days <= rules.return_days_max
+
+    def is_outflow(self, passage: Passage, context: Context) -> bool:
+        return passage.payee.account_id not in passage.loan.entrusted_accounts  # that is T06's
+
+    def terms(self, loan: Loan, context: Context) -> EchoTerms:
+        rules = self.parameters(loan, context)
+        return EchoTerms(rules.returned_min, rules.returned_max, rules.return_days_max, rules.share_min, of_trader="BREACH")
+
+    def goes_astray(self, payment: Payment, loan: Loan, context: Context) -> bool:
+        return context.side(loan, payment.payee, payment.transfer.event_time_ms) is not None
 
     def share_min(self, loan: Loan, hits: list[Passage], context: Context) -> float:
         return self.parameters(loan, context).share_min

@@ -7,16 +7,19 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from detectors.alert_record import LookAlike
-from detectors.detector import Context
+from detectors.detector import Context, Payment
+from detectors.echo import EchoRule, EchoTerms
 from detectors.finding import Finding
 from detectors.loans import Loan, Passage
-from detectors.use_rule import UseRule, clears
+from detectors.use_rule import clears
 from detectors.uses import says
 from detectors.verdict import Weighed
 
 DAY_MS = 86_400_000
 LIKE_AMOUNT_MIN = 0.90
 """From this ratio on a payee's payment is taken for the entrusted money itself, whatever the two traded before."""
+RETURN_SHARE_MIN = 0.01
+"""Share of the loan from which sums that come back are worth an alert."""
 
 
 class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,9 +29,10 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     ratio_max: Annotated[float, Meta(gt=0, le=10)] = 1.05  # more is other business, unless the money is certain
     days_max: Annotated[int, Meta(ge=0, le=365)] = 3
     known_days_min: Annotated[int, Meta(ge=0, le=3650)] = 30  # a payee seen longer than this has other business
+    like_sums: bool = True  # whether sums paid on by whom the loan had paid are read beside the money itself
 
 
-class EntrustedPayeeReturn(UseRule[Parameters]):
+class EntrustedPayeeReturn(EchoRule[Parameters]):
     """The listed payee returns the money to the borrower's side, or, being new and without other business, forwards it.
 
     Blind when the disbursement does not list its entrusted payments, or the payee banks elsewhere.
@@ -60,6 +64,16 @@ class EntrustedPayeeReturn(UseRule[Parameters]):
         return context.side(loan, passage.payee, transfer.event_time_ms) is not None or _has_no_other_business(
             passage, rules.known_days_min
         )
+
+    def is_outflow(self, passage: Passage, context: Context) -> bool:
+        return passage.payee.account_id in passage.loan.entrusted_accounts
+
+    def terms(self, loan: Loan, context: Context) -> EchoTerms:
+        rules = self.parameters(loan, context)
+        return EchoTerms(rules.ratio_min, rules.ratio_max, rules.days_max, RETURN_SHARE_MIN, of_trader="BREACH")
+
+    def goes_astray(self, payment: Payment, loan: Loan, context: Context) -> bool:
+        return context.side(loan, payment.payee, payment.transfer.event_time_ms) is not None
 
     def share_min(self, loan: Loan, hits: list[Passage], context: Context) -> float:
         entrusted = loan.share(_entrusted_minor(loan, {hit.payer.account_id for hit in hits}))

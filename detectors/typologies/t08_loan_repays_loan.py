@@ -12,11 +12,15 @@ from detectors.dealings import Purchase
 from detectors.detector import Context
 from detectors.finding import Finding
 from detectors.loans import Loan, Passage
+from detectors.parties import BORROWER
 from detectors.use_rule import UseRule, clears
-from detectors.uses import LOAN_REPAYMENT
+from detectors.uses import LENDER, LOAN_REPAYMENT
 from detectors.verdict import Weighed
 
 RENEWALS = frozenset({"RENEWAL_NO_REPAY", "ROLLOVER", "REPAY_THEN_LEND", "RESTRUCTURE", "EXTENSION"})
+
+INSTALMENT_RATIO_MAX = 1.25
+"""A repayment up to this many times an earlier one of the same loan is another instalment."""
 
 
 class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,15 +33,16 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LoanRepaysLoan(UseRule[Parameters]):
-    """Repayment of principal of another loan from traced money.
+    """Repayment of principal of another loan from traced money, here or, from the borrower's own account, to another lender.
 
-    Repaying the loan itself early is no misuse. Repayments at another bank are not seen.
+    Repaying the loan itself early is no misuse. Other lenders are known by list or industry code; what else is repaid at
+    another bank is not seen.
     """
 
     code = "T08"
     name = "LOAN_REPAYS_LOAN"
     name_zh = "借新还旧"
-    uses = frozenset({LOAN_REPAYMENT})
+    uses = frozenset({LOAN_REPAYMENT, LENDER})
     bridged_uses = frozenset({LOAN_REPAYMENT})
     Parameters = Parameters
     destination_en = "into the repayment of other loans"
@@ -51,7 +56,10 @@ class LoanRepaysLoan(UseRule[Parameters]):
 
     def counts(self, passage: Passage, context: Context) -> bool:
         loan = passage.loan
-        if passage.transfer.use != LOAN_REPAYMENT or passage.record.related_loan_id == loan.loan_id:
+        if passage.transfer.use == LENDER:
+            if context.side(loan, passage.payer, passage.transfer.event_time_ms) != BORROWER:
+                return False  # somebody else's debt, or money lent on: T10 asks
+        elif passage.transfer.use != LOAN_REPAYMENT or passage.record.related_loan_id == loan.loan_id:
             return False
         rules = self.parameters(loan, context)
         hours = loan.hours_since_payout(passage.transfer.event_time_ms)
@@ -61,8 +69,8 @@ class LoanRepaysLoan(UseRule[Parameters]):
         return self.parameters(loan, context).share_min
 
     def destination(self, hits: list[Passage]) -> tuple[str, str]:
-        loans = ", ".join(dict.fromkeys(hit.record.related_loan_id or "an unnamed loan" for hit in hits[-3:]))
-        in_chinese = "、".join(dict.fromkeys(hit.record.related_loan_id or "未载明的贷款" for hit in hits[-3:]))
+        loans = ", ".join(dict.fromkeys(_what(hit, "an unnamed loan", "a loan of ") for hit in hits[-3:]))
+        in_chinese = "、".join(dict.fromkeys(_what(hit, "未载明的贷款", "贷款机构") for hit in hits[-3:]))
         return f"into the repayment of {loans}", f"用于归还贷款{in_chinese}"
 
     def look_alikes(self, loan: Loan, hits: list[Passage], weighed: Weighed, context: Context) -> tuple[LookAlike, ...]:
@@ -70,9 +78,12 @@ class LoanRepaysLoan(UseRule[Parameters]):
         renewal = all(_is_approved(loan, hit) for hit in hits)
         revolving = info is not None and info.occur_type == "REVOLVING_DRAW"
         kind = info.occur_type if info is not None else "unknown"
-        nameless = any(hit.record.related_loan_id is None for hit in hits)
+        instalment = all(_is_instalment(loan, hit, context) for hit in hits)
+        nameless = any(hit.record.related_loan_id is None and hit.transfer.use != LENDER for hit in hits)
         return (
             clears("approved_renewal", renewal, f"booked as {kind}, refinancing {_named(info)}"),
+            clears("scheduled_instalment", instalment, "the account had repaid this loan before, in like sums" if instalment
+                   else "no like sum repaid this loan before the new one was paid out"),
             clears("revolving_line", revolving, f"booked as {kind}"),
             LookAlike(name="repays_itself", result="NOT_TESTABLE" if nameless else "EXCLUDED",
                       detail="a repayment names no loan, perhaps this" if nameless else "each repayment names another loan"),
@@ -103,10 +114,27 @@ class LoanRepaysLoan(UseRule[Parameters]):
         return finding
 
 
+def _is_instalment(loan: Loan, hit: Passage, context: Context) -> bool:
+    """The same account had repaid the same loan in like sums before this one was paid out: the schedule went on."""
+    of = hit.record.related_loan_id
+    return of is not None and any(
+        one.loan_id == of and one.transfer.payer == hit.payer.account_id and one.transfer.event_time_ms < loan.paid_ms
+        and hit.transfer.amount_minor <= INSTALMENT_RATIO_MAX * one.transfer.amount_minor
+        for one in context.dealings.funded.get(hit.payer.account_id) or ()
+    )  # fmt: skip
+
+
 def _is_approved(loan: Loan, hit: Passage) -> bool:
     """The loan was booked as the renewal of the one that is repaid."""
     info = loan.info
     return info is not None and info.occur_type in RENEWALS and hit.record.related_loan_id in info.refinanced_loan_ids
+
+
+def _what(hit: Passage, unnamed: str, of_lender: str) -> str:
+    """Which loan is repaid, as far as the record says."""
+    if hit.record.related_loan_id is not None:
+        return hit.record.related_loan_id
+    return f"{of_lender}{hit.payee.account_id}" if hit.transfer.use == LENDER else unnamed
 
 
 def _named(info: object) -> str:

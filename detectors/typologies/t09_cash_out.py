@@ -19,6 +19,10 @@ FARMING = "A"
 """Section A of GB/T 4754: agriculture, forestry, animal husbandry and fishery."""
 
 
+BUSINESS_PRODUCTS = frozenset({"WORKING_CAPITAL", "PERSONAL_BUSINESS"})
+"""Product classes whose money is not for shops."""
+
+
 class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     """Defaults are proposals; a rule set overrides them."""
 
@@ -28,6 +32,7 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
     general_account_share_min: Annotated[float, Meta(gt=0, le=1)] = 0.01  # a general account may not pay out cash at all
     merchant_share_min: Annotated[float, Meta(gt=0, le=1)] = 0.90  # card purchases at one merchant
     merchant_share_max: Annotated[float, Meta(gt=0, le=10)] = 1.00
+    business_merchant_share_min: Annotated[float, Meta(gt=0, le=1)] = 0.50  # ... of a loan for business, where households buy
     quasi_cash_share_min: Annotated[float, Meta(gt=0, le=1)] = 0.50  # where merchants are needed to make the finding
     habit_share_max: Annotated[float, Meta(ge=0, le=1)] = 0.05  # a withdrawal up to it may be a habit from before the loan
 
@@ -64,7 +69,7 @@ class CashOut(UseRule[Parameters]):
             return False
         if says(passage.record.memo, context.codes.wage_words) and passage.payer.kind == "BASIC":
             return False
-        if passage.transfer.use == PURCHASE and not _is_new_and_nameless(passage):
+        if passage.transfer.use == PURCHASE and not _is_new_merchant(passage, context):
             return False
         return loan.hours_since_payout(passage.transfer.event_time_ms) <= rules.window_days * 24
 
@@ -121,23 +126,30 @@ class CashOut(UseRule[Parameters]):
         )
 
 
-def _is_new_and_nameless(passage: Passage) -> bool:
-    """A purchase at a merchant whose line of business nobody states and who was not paid before the loan."""
-    nameless = passage.record.counterparty_mcc is None and passage.record.counterparty_industry is None
-    return nameless and not passage.payer.paid_before(passage.payee.account_id, passage.loan.paid_ms)
+def _is_new_merchant(passage: Passage, context: Context) -> bool:
+    """One who was not paid before the loan, and whose line nobody states, or, for a business loan, where households buy."""
+    mcc = passage.record.counterparty_mcc
+    nameless = mcc is None and passage.record.counterparty_industry is None
+    if not nameless and not (mcc in context.codes.household_mcc and _is_for_business(passage.loan)):
+        return False
+    return not passage.payer.paid_before(passage.payee.account_id, passage.loan.paid_ms)
+
+
+def _is_for_business(loan: Loan) -> bool:
+    return loan.info is not None and loan.info.product_class in BUSINESS_PRODUCTS
 
 
 def _at_one_merchant(loan: Loan, hits: list[Passage], rules: Parameters) -> list[Passage]:
-    """The hits without purchases, but for those that come to (nearly) the whole loan at one merchant."""
+    """The hits without purchases, but for those that come to (nearly) the whole loan at one merchant.
+
+    Who takes a loan for business and spends most of it by card where households buy has not bought stock there.
+    """
     spent: dict[str, int] = {}
     for hit in hits:
         if hit.transfer.use == PURCHASE:
             spent[hit.payee.account_id] = spent.get(hit.payee.account_id, 0) + hit.transfer.standing_minor
-    whole = {
-        merchant
-        for merchant, minor in spent.items()
-        if rules.merchant_share_min <= loan.share(minor) <= rules.merchant_share_max
-    }
+    least = rules.business_merchant_share_min if _is_for_business(loan) else rules.merchant_share_min
+    whole = {merchant for merchant, minor in spent.items() if least <= loan.share(minor) <= rules.merchant_share_max}
     return [hit for hit in hits if hit.transfer.use != PURCHASE or hit.payee.account_id in whole]
 
 

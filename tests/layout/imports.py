@@ -21,6 +21,7 @@ DETECTOR_ROWS: tuple[tuple[str, ...], ...] = (
     ("alert",),
     ("sentences", "economy"),
     ("typologies",),
+    ("echo",),
     ("use_rule", "group_rule"),
     ("bridge",),
     ("verdict", "outbox"),

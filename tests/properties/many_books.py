@@ -29,14 +29,16 @@ def seen_in_any_book(configuration: Configuration) -> Configuration:
     """The configuration with only what depends on loan money and its own loan: what every number of books judges alike."""
     codes = tuple(make.code for make in TYPOLOGIES if not make.sees_one_book)
     rule_sets = tuple(
-        msgspec.structs.replace(rules, parameters={code: _without_bridges(own) for code, own in rules.parameters.items()})
+        msgspec.structs.replace(rules, parameters={code: _without_memories(own) for code, own in rules.parameters.items()})
         for rules in configuration.rule_sets
     )
     return msgspec.structs.replace(configuration, typologies=codes, rule_sets=rule_sets)
 
 
-def _without_bridges(parameters: msgspec.Struct) -> msgspec.Struct:
-    return msgspec.structs.replace(parameters, bridge_days=0) if hasattr(parameters, "bridge_days") else parameters
+def _without_memories(parameters: msgspec.Struct) -> msgspec.Struct:
+    """Without bridges and like sums: both ask for payments that carried no loan money, which one book has to see."""
+    off = {name: value for name, value in (("bridge_days", 0), ("like_sums", False)) if hasattr(parameters, name)}
+    return msgspec.structs.replace(parameters, **off)
 
 
 class Bank:

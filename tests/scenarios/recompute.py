@@ -201,6 +201,12 @@ def _funded_minor(alert: Alert, records: Records) -> int:
     return _related_minor(alert, records, "funded") + sum(records.standing_minor(one.txn_id, alert.scored_time) for one in own)
 
 
+def _to_those_who_paid_on(alert: Alert) -> list[PathStep]:
+    """What the loan had paid to those whose payments the alert shows."""
+    payers = {one.payer for one in _role(alert, "paid_on")}
+    return [step for step in alert.path if step.payee in payers]
+
+
 def _passed_on(alert: Alert, records: Records) -> float:
     own = alert.subject.account_id
     passed = sum(records.standing_minor(step.txn_id, alert.scored_time) for step in alert.path if step.payer == own)
@@ -358,6 +364,13 @@ FORMULAS: dict[str, Formula] = {
     "days_bought_before_payout": lambda alert, records: (
         _paid_s(alert) - seconds(_role(alert, "bought")[-1].event_time)
     ) / DAY_S,
+    # sums paid on by whom the loan had paid
+    "paid_on_of_received": lambda alert, records: _related_minor(alert, records, "paid_on")
+    / sum(records.standing_minor(step.txn_id, alert.scored_time) for step in _to_those_who_paid_on(alert)),
+    "paid_on_of_loan": lambda alert, records: _related_minor(alert, records, "paid_on") / _loan_minor(alert),
+    "hours_until_paid_on": lambda alert, records: (
+        seconds(_role(alert, "paid_on")[-1].event_time) - seconds(_to_those_who_paid_on(alert)[0].event_time)
+    ) / 3600,
     # T10
     "interest_payments": lambda alert, records: len(_role(alert, "interest")),
     "interest_paid_minor": lambda alert, records: _related_minor(alert, records, "interest"),

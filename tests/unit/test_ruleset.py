@@ -90,7 +90,8 @@ def test_the_page_of_a_typology_names_every_parameter_with_its_default(make: typ
             continue
         numbers = [float(number) for number in re.findall(r"\d+(?:\.\d+)?", cell)]
         for value in default if isinstance(default, tuple) else (default,):
-            there = value in cell if isinstance(value, str) else value in numbers
+            text = str(value).lower() if isinstance(value, bool) else value
+            there = text in cell if isinstance(text, str) else text in numbers
             assert there, f"{make.code}: {name} is {default}, the page says {cell}"
 
 
