@@ -50,7 +50,7 @@ class EchoTerms(NamedTuple):
     of_trader: Literal["BREACH", "PATTERN"] | None  # what one like sum of an account with business of its own is worth
 
 
-class _Echo(NamedTuple):
+class Echo(NamedTuple):
     """What one account got from the loan and paid on."""
 
     payer: Account
@@ -94,7 +94,7 @@ class EchoRule(UseRule[P]):
         """Whether a payment to a stranger is one that this typology waits on."""
         return True
 
-    def echo_look_alikes(self, loan: Loan, context: Context) -> tuple[LookAlike, ...]:
+    def echo_look_alikes(self, loan: Loan, echoes: Sequence[Echo], context: Context) -> tuple[LookAlike, ...]:
         """Innocent explanations that only this typology knows."""
         return ()
 
@@ -184,7 +184,7 @@ class EchoRule(UseRule[P]):
         return self._finding(loan, like or [most], bool(like), terms, context)
 
     def _finding(
-        self, loan: Loan, echoes: list[_Echo], like: bool, terms: EchoTerms, context: Context
+        self, loan: Loan, echoes: list[Echo], like: bool, terms: EchoTerms, context: Context
     ) -> Finding:  # fmt: skip
         outs = sorted((hit for echo in echoes for hit in echo.outs), key=lambda hit: hit.transfer.seq)
         on = sorted((transfer for echo in echoes for transfer in echo.on), key=lambda transfer: transfer.seq)
@@ -195,10 +195,9 @@ class EchoRule(UseRule[P]):
         traded = any(echo.payer.paid_before(transfer.payee, loan.paid_ms) for echo in echoes for transfer in echo.on)
         chance = sum(echo.coincidences for echo in echoes) < COINCIDENCES_MIN
         trader = chance and has_business(context, loan, echoes[0].payer, on[-1].event_time_ms)
-        further = self.echo_look_alikes(loan, context)
+        further = self.echo_look_alikes(loan, echoes, context)
         by_chance = trader and terms.of_trader is None
-        deposit = all(_may_be_deposit(echo, loan) for echo in echoes)
-        cleared = traded or by_chance or deposit or any(item.result == "NOT_EXCLUDED" for item in further)
+        cleared = traded or by_chance or any(item.result == "NOT_EXCLUDED" for item in further)
         contributions = _contributions(ratio, hours, terms)
         return Finding(
             typology=self.code, loan=loan, stands=like and loan.share(attributed) >= terms.share_min and not cleared,
@@ -221,16 +220,13 @@ class EchoRule(UseRule[P]):
                 clears("trade_before_loan", traded, "the payer had paid these accounts before the loan" if traded
                        else "the payer had not paid these accounts before the loan"),
                 _business(trader, by_chance),
-                clears("own_deposit", deposit, "the same sum came back where it was from, out of an account whose owner nobody "
-                       "names: a deposit of the borrower's own looks the same" if deposit
-                       else "another sum, another account, or an owner on record"),
                 *further,
             ),
             sentence=self._sentence(loan, echoes, on, (out_minor, on_minor), hours),
         )  # fmt: skip
 
     def _sentence(
-        self, loan: Loan, echoes: list[_Echo], on: Sequence[Transfer], sums: tuple[int, int], hours: float
+        self, loan: Loan, echoes: list[Echo], on: Sequence[Transfer], sums: tuple[int, int], hours: float
     ) -> tuple[str, str]:  # fmt: skip
         who_en, who_zh = borrower_words(loan)
         out, went = (format_money(minor, loan.currency) for minor in sums)
@@ -256,14 +252,6 @@ def _business(trader: bool, by_chance: bool) -> LookAlike:
     return LookAlike(name="own_business", result=result, detail="many pay this account, and one like sum may be chance")
 
 
-def _may_be_deposit(echo: _Echo, loan: Loan) -> bool:
-    """Exactly the sum came back to the very account, and neither a record nor the contract names who holds the other one."""
-    payer = echo.payer
-    named = payer.customer_id is not None or payer.party_id is not None or payer.account_id in loan.entrusted_accounts
-    back = {transfer.payee for transfer in echo.on} == {hit.transfer.payer for hit in echo.outs}
-    return not named and back and echo.on_minor == echo.out_minor
-
-
 def _is_watched(passage: Passage, context: Context) -> bool:
     """From an account of the borrower, no trifle, to a stranger who could pay on."""
     loan, payee, at_ms = passage.loan, passage.payee, passage.transfer.event_time_ms
@@ -277,7 +265,7 @@ def _is_watched(passage: Passage, context: Context) -> bool:
     return context.side(loan, payee, at_ms) is None and context.side(loan, passage.payer, at_ms) == BORROWER
 
 
-def _echo(outs: Sequence[Passage], name: str, on: list[Transfer], terms: EchoTerms, said: bool) -> tuple[_Echo, bool]:
+def _echo(outs: Sequence[Passage], name: str, on: list[Transfer], terms: EchoTerms, said: bool) -> tuple[Echo, bool]:
     """What an account paid on, and whether it is like what it had got: all together, one payment of them, or pair by pair.
 
     The reading that shows most money is taken, so that ordinary payments to the same account hide nothing.
@@ -292,15 +280,15 @@ def _echo(outs: Sequence[Passage], name: str, on: list[Transfer], terms: EchoTer
     return max(like, key=lambda one: (one.coincidences > 1, one.attributed_minor)), True
 
 
-def _after(outs: list[Passage], on: Sequence[Transfer], terms: EchoTerms) -> _Echo:
+def _after(outs: list[Passage], on: Sequence[Transfer], terms: EchoTerms) -> Echo:
     """Everything that was paid on within days of one of these payments."""
     times = [hit.transfer.event_time_ms for hit in outs]
     reach_ms = terms.days_max * DAY_MS
     near = [transfer for transfer in on if any(0 <= transfer.event_time_ms - at_ms <= reach_ms for at_ms in times)]
-    return _Echo(outs[0].payee, outs, near, 1)
+    return Echo(outs[0].payee, outs, near, 1)
 
 
-def _pairs(outs: list[Passage], on: Sequence[Transfer], terms: EchoTerms) -> _Echo:
+def _pairs(outs: list[Passage], on: Sequence[Transfer], terms: EchoTerms) -> Echo:
     """Payments on, each with the earliest payment of a like sum before it that no other one answers."""
     paired: list[tuple[Passage, Transfer]] = []
     for transfer in on:
@@ -311,7 +299,7 @@ def _pairs(outs: list[Passage], on: Sequence[Transfer], terms: EchoTerms) -> _Ec
             if near and terms.ratio_min * got <= transfer.standing_minor <= min(1.0, terms.ratio_max) * got:
                 paired.append((hit, transfer))
                 break
-    return _Echo(outs[0].payee, [hit for hit, _ in paired], [transfer for _, transfer in paired], len(paired))
+    return Echo(outs[0].payee, [hit for hit, _ in paired], [transfer for _, transfer in paired], len(paired))
 
 
 def _contributions(ratio: float, hours: float, terms: EchoTerms) -> tuple[Contribution, ...]:
