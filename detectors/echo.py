@@ -35,6 +35,8 @@ WATCHED_SHARE_MIN = 0.02
 """Share of the loan from which a payment to a stranger is worth watching what he pays on."""
 COINCIDENCES_MIN = 2
 """So many like sums, of one account or of several, are no chance, whatever business the accounts have."""
+DEPOSIT_KINDS = frozenset({"TIME", "STRUCTURED", "MARGIN"})
+"""Kinds of account that give the same sum back when their time is over."""
 _RESTS_ON = "the sums, the parties and the time; which money they were, the payers' balances do not tell"
 
 
@@ -195,7 +197,8 @@ class EchoRule(UseRule[P]):
         trader = chance and has_business(context, loan, echoes[0].payer, on[-1].event_time_ms)
         further = self.echo_look_alikes(loan, context)
         by_chance = trader and terms.of_trader is None
-        cleared = traded or by_chance or any(item.result == "NOT_EXCLUDED" for item in further)
+        deposit = all(_may_be_deposit(echo, loan) for echo in echoes)
+        cleared = traded or by_chance or deposit or any(item.result == "NOT_EXCLUDED" for item in further)
         contributions = _contributions(ratio, hours, terms)
         return Finding(
             typology=self.code, loan=loan, stands=like and loan.share(attributed) >= terms.share_min and not cleared,
@@ -218,6 +221,9 @@ class EchoRule(UseRule[P]):
                 clears("trade_before_loan", traded, "the payer had paid these accounts before the loan" if traded
                        else "the payer had not paid these accounts before the loan"),
                 _business(trader, by_chance),
+                clears("own_deposit", deposit, "the same sum came back where it was from, out of an account whose owner nobody "
+                       "names: a deposit of the borrower's own looks the same" if deposit
+                       else "another sum, another account, or an owner on record"),
                 *further,
             ),
             sentence=self._sentence(loan, echoes, on, (out_minor, on_minor), hours),
@@ -250,10 +256,23 @@ def _business(trader: bool, by_chance: bool) -> LookAlike:
     return LookAlike(name="own_business", result=result, detail="many pay this account, and one like sum may be chance")
 
 
+def _may_be_deposit(echo: _Echo, loan: Loan) -> bool:
+    """Exactly the sum came back to the very account, and neither a record nor the contract names who holds the other one."""
+    payer = echo.payer
+    named = payer.customer_id is not None or payer.party_id is not None or payer.account_id in loan.entrusted_accounts
+    back = {transfer.payee for transfer in echo.on} == {hit.transfer.payer for hit in echo.outs}
+    return not named and back and echo.on_minor == echo.out_minor
+
+
 def _is_watched(passage: Passage, context: Context) -> bool:
     """From an account of the borrower, no trifle, to a stranger who could pay on."""
     loan, payee, at_ms = passage.loan, passage.payee, passage.transfer.event_time_ms
-    if payee.is_sink or payee.place in POCKETS or loan.share(passage.traced_minor) < WATCHED_SHARE_MIN:
+    if (
+        payee.is_sink
+        or payee.place in POCKETS
+        or payee.kind in DEPOSIT_KINDS
+        or loan.share(passage.traced_minor) < WATCHED_SHARE_MIN
+    ):
         return False
     return context.side(loan, payee, at_ms) is None and context.side(loan, passage.payer, at_ms) == BORROWER
 
