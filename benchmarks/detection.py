@@ -49,6 +49,7 @@ class Case(NamedTuple):
     risk: LoanRisk
     alerts: list[Alert]  # standing, at their last revision
     first_times: dict[str, str]  # typology -> scored time of its first revision
+    withdrawn: list[Alert]  # raised, and withdrawn since
 
     @property
     def typology(self) -> str | None:
@@ -111,8 +112,10 @@ def _cases(out: Path, labels: dict[str, Label]) -> Iterator[Case]:
             first[loan_id or ""].setdefault(alert.typology, alert.scored_time)
     for loan_id, risk in {risk.loan_id: risk for risk in _lines(out / LOAN_RISK, LoanRisk)}.items():
         label = labels.get(loan_id)
-        standing = [alert for alert in alerts[loan_id].values() if alert.status == "OPEN"]
-        yield Case(loan_id, label.style if label is not None else ORDINARY, label, risk, standing, first[loan_id])
+        last = alerts[loan_id].values()
+        standing = [alert for alert in last if alert.status == "OPEN"]
+        withdrawn = [alert for alert in last if alert.status == "WITHDRAWN"]
+        yield Case(loan_id, label.style if label is not None else ORDINARY, label, risk, standing, first[loan_id], withdrawn)
 
 
 # --- measures -----------------------------------------------------------------------------------------------------------

@@ -76,6 +76,7 @@ def innocent(cases: Sequence[Case]) -> dict[str, object]:
         "loans": len(cases),
         "breach_alerts": sum(breaches.values()),
         "breach_by_typology": dict(sorted(breaches.items())),
+        "breach_alerts_withdrawn": sum(alert.kind == "BREACH" for case in cases for alert in case.withdrawn),
         "pattern_alerts": sum(patterns.values()),
         "pattern_by_typology": dict(sorted(patterns.items())),
         "pattern_alerts_per_1000_loans": round(1000 * sum(patterns.values()) / max(1, len(cases)), 2),

@@ -35,6 +35,8 @@ WATCHED_SHARE_MIN = 0.02
 """Share of the loan from which a payment to a stranger is worth watching what he pays on."""
 COINCIDENCES_MIN = 2
 """So many like sums, of one account or of several, are no chance, whatever business the accounts have."""
+DEPOSIT_KINDS = frozenset({"TIME", "STRUCTURED", "MARGIN"})
+"""Kinds of account that give the same sum back when their time is over."""
 _RESTS_ON = "the sums, the parties and the time; which money they were, the payers' balances do not tell"
 
 
@@ -48,7 +50,7 @@ class EchoTerms(NamedTuple):
     of_trader: Literal["BREACH", "PATTERN"] | None  # what one like sum of an account with business of its own is worth
 
 
-class _Echo(NamedTuple):
+class Echo(NamedTuple):
     """What one account got from the loan and paid on."""
 
     payer: Account
@@ -92,7 +94,7 @@ class EchoRule(UseRule[P]):
         """Whether a payment to a stranger is one that this typology waits on."""
         return True
 
-    def echo_look_alikes(self, loan: Loan, context: Context) -> tuple[LookAlike, ...]:
+    def echo_look_alikes(self, loan: Loan, echoes: Sequence[Echo], context: Context) -> tuple[LookAlike, ...]:
         """Innocent explanations that only this typology knows."""
         return ()
 
@@ -182,7 +184,7 @@ class EchoRule(UseRule[P]):
         return self._finding(loan, like or [most], bool(like), terms, context)
 
     def _finding(
-        self, loan: Loan, echoes: list[_Echo], like: bool, terms: EchoTerms, context: Context
+        self, loan: Loan, echoes: list[Echo], like: bool, terms: EchoTerms, context: Context
     ) -> Finding:  # fmt: skip
         outs = sorted((hit for echo in echoes for hit in echo.outs), key=lambda hit: hit.transfer.seq)
         on = sorted((transfer for echo in echoes for transfer in echo.on), key=lambda transfer: transfer.seq)
@@ -193,7 +195,7 @@ class EchoRule(UseRule[P]):
         traded = any(echo.payer.paid_before(transfer.payee, loan.paid_ms) for echo in echoes for transfer in echo.on)
         chance = sum(echo.coincidences for echo in echoes) < COINCIDENCES_MIN
         trader = chance and has_business(context, loan, echoes[0].payer, on[-1].event_time_ms)
-        further = self.echo_look_alikes(loan, context)
+        further = self.echo_look_alikes(loan, echoes, context)
         by_chance = trader and terms.of_trader is None
         cleared = traded or by_chance or any(item.result == "NOT_EXCLUDED" for item in further)
         contributions = _contributions(ratio, hours, terms)
@@ -224,7 +226,7 @@ class EchoRule(UseRule[P]):
         )  # fmt: skip
 
     def _sentence(
-        self, loan: Loan, echoes: list[_Echo], on: Sequence[Transfer], sums: tuple[int, int], hours: float
+        self, loan: Loan, echoes: list[Echo], on: Sequence[Transfer], sums: tuple[int, int], hours: float
     ) -> tuple[str, str]:  # fmt: skip
         who_en, who_zh = borrower_words(loan)
         out, went = (format_money(minor, loan.currency) for minor in sums)
@@ -253,12 +255,17 @@ def _business(trader: bool, by_chance: bool) -> LookAlike:
 def _is_watched(passage: Passage, context: Context) -> bool:
     """From an account of the borrower, no trifle, to a stranger who could pay on."""
     loan, payee, at_ms = passage.loan, passage.payee, passage.transfer.event_time_ms
-    if payee.is_sink or payee.place in POCKETS or loan.share(passage.traced_minor) < WATCHED_SHARE_MIN:
+    if (
+        payee.is_sink
+        or payee.place in POCKETS
+        or payee.kind in DEPOSIT_KINDS
+        or loan.share(passage.traced_minor) < WATCHED_SHARE_MIN
+    ):
         return False
     return context.side(loan, payee, at_ms) is None and context.side(loan, passage.payer, at_ms) == BORROWER
 
 
-def _echo(outs: Sequence[Passage], name: str, on: list[Transfer], terms: EchoTerms, said: bool) -> tuple[_Echo, bool]:
+def _echo(outs: Sequence[Passage], name: str, on: list[Transfer], terms: EchoTerms, said: bool) -> tuple[Echo, bool]:
     """What an account paid on, and whether it is like what it had got: all together, one payment of them, or pair by pair.
 
     The reading that shows most money is taken, so that ordinary payments to the same account hide nothing.
@@ -273,15 +280,15 @@ def _echo(outs: Sequence[Passage], name: str, on: list[Transfer], terms: EchoTer
     return max(like, key=lambda one: (one.coincidences > 1, one.attributed_minor)), True
 
 
-def _after(outs: list[Passage], on: Sequence[Transfer], terms: EchoTerms) -> _Echo:
+def _after(outs: list[Passage], on: Sequence[Transfer], terms: EchoTerms) -> Echo:
     """Everything that was paid on within days of one of these payments."""
     times = [hit.transfer.event_time_ms for hit in outs]
     reach_ms = terms.days_max * DAY_MS
     near = [transfer for transfer in on if any(0 <= transfer.event_time_ms - at_ms <= reach_ms for at_ms in times)]
-    return _Echo(outs[0].payee, outs, near, 1)
+    return Echo(outs[0].payee, outs, near, 1)
 
 
-def _pairs(outs: list[Passage], on: Sequence[Transfer], terms: EchoTerms) -> _Echo:
+def _pairs(outs: list[Passage], on: Sequence[Transfer], terms: EchoTerms) -> Echo:
     """Payments on, each with the earliest payment of a like sum before it that no other one answers."""
     paired: list[tuple[Passage, Transfer]] = []
     for transfer in on:
@@ -292,7 +299,7 @@ def _pairs(outs: list[Passage], on: Sequence[Transfer], terms: EchoTerms) -> _Ec
             if near and terms.ratio_min * got <= transfer.standing_minor <= min(1.0, terms.ratio_max) * got:
                 paired.append((hit, transfer))
                 break
-    return _Echo(outs[0].payee, [hit for hit, _ in paired], [transfer for _, transfer in paired], len(paired))
+    return Echo(outs[0].payee, [hit for hit, _ in paired], [transfer for _, transfer in paired], len(paired))
 
 
 def _contributions(ratio: float, hours: float, terms: EchoTerms) -> tuple[Contribution, ...]:

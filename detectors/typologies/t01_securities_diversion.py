@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from detectors.alert_record import LookAlike
 from detectors.detector import Context, Payment
-from detectors.echo import EchoRule, EchoTerms
+from detectors.echo import Echo, EchoRule, EchoTerms
 from detectors.loans import Loan, Passage
 from detectors.use_rule import clears
 from detectors.uses import OTHER, SECURITIES
@@ -60,7 +61,7 @@ class SecuritiesDiversion(EchoRule[Parameters]):
     def goes_astray(self, payment: Payment, loan: Loan, context: Context) -> bool:
         return payment.transfer.use == SECURITIES
 
-    def echo_look_alikes(self, loan: Loan, context: Context) -> tuple[LookAlike, ...]:
+    def echo_look_alikes(self, loan: Loan, echoes: Sequence[Echo], context: Context) -> tuple[LookAlike, ...]:
         return (_hedging(loan),)
 
     def share_min(self, loan: Loan, hits: list[Passage], context: Context) -> float:

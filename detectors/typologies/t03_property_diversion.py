@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -9,7 +10,7 @@ from msgspec import Meta, Struct
 from detectors.alert_record import LookAlike
 from detectors.dealings import Purchase
 from detectors.detector import Context, Payment
-from detectors.echo import EchoRule, EchoTerms
+from detectors.echo import Echo, EchoRule, EchoTerms
 from detectors.finding import Finding
 from detectors.loans import Loan, Passage
 from detectors.use_rule import clears
@@ -73,7 +74,7 @@ class PropertyDiversion(EchoRule[Parameters]):
         words = (*rules.fee_words, *rules.decoration_words)
         return payment.transfer.use == PROPERTY and payment.record.direction == "DEBIT" and not says(payment.record.memo, words)
 
-    def echo_look_alikes(self, loan: Loan, context: Context) -> tuple[LookAlike, ...]:
+    def echo_look_alikes(self, loan: Loan, echoes: Sequence[Echo], context: Context) -> tuple[LookAlike, ...]:
         return (_house_loan(self.parameters(loan, context), loan),)
 
     def share_min(self, loan: Loan, hits: list[Passage], context: Context) -> float:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from detectors.alert_record import LookAlike
 from detectors.detector import Context, Payment
-from detectors.echo import EchoRule, EchoTerms
+from detectors.echo import Echo, EchoRule, EchoTerms
 from detectors.loans import Loan, Passage
 from detectors.parties import BORROWER
 from detectors.use_rule import clears
@@ -80,6 +81,14 @@ class ReturnToBorrowerSide(EchoRule[Parameters]):
     def goes_astray(self, payment: Payment, loan: Loan, context: Context) -> bool:
         return context.side(loan, payment.payee, payment.transfer.event_time_ms) is not None
 
+    def echo_look_alikes(self, loan: Loan, echoes: Sequence[Echo], context: Context) -> tuple[LookAlike, ...]:
+        deposit = all(_may_be_deposit(echo, loan) for echo in echoes)
+        detail = (
+            "the same sum came back where it was from, out of an account whose owner nobody names: so does a deposit of his own"
+            if deposit else "another sum, another account, or an owner on record"
+        )  # fmt: skip
+        return (clears("own_deposit", deposit, detail),)
+
     def share_min(self, loan: Loan, hits: list[Passage], context: Context) -> float:
         return self.parameters(loan, context).share_min
 
@@ -103,6 +112,14 @@ class ReturnToBorrowerSide(EchoRule[Parameters]):
                    else "not a cash pool of the group that predates the loan"),
             clears("wages", False, "no payment counted is a payroll batch, or a wage that is small or usual"),
         )  # fmt: skip
+
+
+def _may_be_deposit(echo: Echo, loan: Loan) -> bool:
+    """Exactly the sum came back to the very account, and neither a record nor the contract names who holds the other one."""
+    payer = echo.payer
+    named = payer.customer_id is not None or payer.party_id is not None or payer.account_id in loan.entrusted_accounts
+    back = {transfer.payee for transfer in echo.on} == {hit.transfer.payer for hit in echo.outs}
+    return not named and back and echo.on_minor == echo.out_minor
 
 
 def _is_wage(passage: Passage, rules: Parameters, context: Context) -> bool:

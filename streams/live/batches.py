@@ -26,6 +26,10 @@ FETCH_WAIT_MS_MAX = 20
 topic's fetch holds up the busy ones for that long."""
 
 
+PAUSED_LOOK_S = 0.005
+"""How often to look whether a partition may be read again. Faust pauses one whose batches pile up before the stage."""
+
+
 class Stage(Protocol):
     """What the consumer asks of whoever works on the batches."""
 
@@ -113,6 +117,14 @@ class BatchConsumer(Consumer):
             reading = self.reading
             records = await super()._getmany(active_partitions, timeout)
         return {tp: Batch(reading, list(batch)) for tp, batch in records.items() if batch}
+
+    async def _wait_next_records(self, timeout: float) -> Any:
+        """As the base class's, which sleeps for a second when all partitions are paused, and as long when the others have
+        nothing: what came right behind a pile would wait so long, although the pile is gone in milliseconds.
+        """
+        while self.flow_active and self._paused_partitions and not self._get_active_partitions():
+            await asyncio.sleep(PAUSED_LOOK_S)
+        return await super()._wait_next_records(PAUSED_LOOK_S if self._paused_partitions else timeout)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         """One message per partition and fetch: its value is the list of records, its offset the last one's."""
