@@ -114,6 +114,10 @@ def load_settings(path: Path | None = None, rule_files: Sequence[Path] = ()) -> 
     return Settings(configuration, place, LiveSettings(**live))
 
 
+ZERO_IS_ANY = ("port",)
+"""Fields of which 0 says: whichever is free."""
+
+
 def _read_toml(path: Path, mistakes: list[str]) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -132,7 +136,8 @@ def _section(place: str, name: str, data: object, kind: type[Struct], mistakes: 
         value = getattr(section, field)
         if isinstance(value, str):
             continue
-        if value < 0 or (value == 0 and getattr(kind(), field) != 0 and not field.endswith("_min")):
+        may_be_none = field in ZERO_IS_ANY or field.endswith("_min") or getattr(kind(), field) == 0
+        if value < 0 or (value == 0 and not may_be_none):
             mistakes.append(f"{place}: [{name}] {field}: {value!r} must be above 0")
     return section
 

@@ -20,7 +20,7 @@ from faust.types import TP
 from detectors.books import Books, route
 from detectors.engine import ENGINE_VERSION
 from streams.live.batches import BatchApp, BatchConsumer
-from streams.live.connection import Connection
+from streams.live.connection import Connection, explained
 from streams.live.detect_stage import DetectStage, Trimmed
 from streams.live.fault_points import FaultPoints
 from streams.live.fold import generation_of
@@ -35,6 +35,7 @@ from streams.live.names import DETECT_GROUP, INTAKE_GROUP, JOURNAL, SOURCES, top
 from streams.live.pause_guard import PausedTooLong, PauseGuard
 from streams.live.rare_collection import collect_rarely, spare_survivors_for_ever
 from streams.live.state_errors import StateError
+from streams.live.trouble import BrokerTrouble
 from streams.settings import Settings
 
 ROLES = ("intake", "detect")
@@ -53,7 +54,7 @@ class NotWorking(Exception):
 
 
 WORLD_FAILED = 1
-EXPECTED = (NotWorking, PausedTooLong, Trimmed, NotAPage, StateError)
+EXPECTED = (NotWorking, BrokerTrouble, PausedTooLong, Trimmed, NotAPage, StateError)
 """What the world may do; the message says what to do. Anything else is told with its traceback."""
 
 Task = Callable[[], Coroutine[Any, Any, None]]
@@ -111,7 +112,15 @@ class Worker:
             _FaustWorker(self).execute_from_commandline()
         except SystemExit as leaving:
             if leaving.code not in (0, None):
-                raise
+                self.fail(self._why(leaving.__context__ or leaving))  # mode leaves without a word when starting fails
+
+    def _why(self, error: BaseException) -> BaseException:
+        """The error; what a client raised becomes what is the matter with the broker."""
+        try:
+            with explained(self.connection):
+                raise error
+        except BaseException as told:
+            return told
 
     @staticmethod
     def fail(error: BaseException) -> NoReturn:
