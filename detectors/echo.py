@@ -25,7 +25,7 @@ from detectors.money import format_money
 from detectors.parties import BORROWER
 from detectors.public_facts import borrower_words, related
 from detectors.use_rule import HITS_MAX, P, UseRule, clears
-from detectors.uses import POCKETS, says
+from detectors.uses import OTHER, POCKETS, PURCHASE, says
 from detectors.verdict import has_business
 
 DAY_MS = 86_400_000
@@ -112,7 +112,9 @@ class EchoRule(UseRule[P]):
         found: list[Finding] = []
         for loan in loans:
             outs = [hit for hit in loan.hits.get(self._out_key, ()) if hit.payee is payment.payer]
-            if not outs or payment.transfer.currency != loan.currency or not self.goes_astray(payment, loan, context):
+            if not outs or not _is_stranger(payment.payer, loan, payment.transfer.event_time_ms, context):
+                continue  # whose account it is may have become known since
+            if payment.transfer.currency != loan.currency or not self.goes_astray(payment, loan, context):
                 continue
             since_ms = payment.transfer.event_time_ms - self.terms(loan, context).days_max * DAY_MS
             known = loan.related.setdefault(self._on_key(payment, loan, context), [])
@@ -174,9 +176,11 @@ class EchoRule(UseRule[P]):
         by_payer: dict[str, list[Transfer]] = {}
         for transfer in loan.related[self.code]:
             by_payer.setdefault(transfer.payer, []).append(transfer)
-        for transfer in self._refunds(loan):  # a refund is one payment: beside others it is a part of the return
-            if transfer.payer in by_payer:
-                by_payer[transfer.payer].append(transfer)
+        for name, on in by_payer.items():
+            refunds = [transfer for transfer in self._refunds(loan) if transfer.payer == name]
+            # a refund is one payment: beside larger ones that do not say so it is a part of the return
+            if sum(transfer.amount_minor for transfer in refunds) <= sum(transfer.amount_minor for transfer in on):
+                on.extend(refunds)
         said = loan.has_heard(self.code)  # payments made afterwards do not unsay it
         found = [_echo(loan.hits[self._out_key], name, on, terms, said) for name, on in by_payer.items()]
         like = [echo for echo, is_like in found if is_like]
@@ -254,15 +258,19 @@ def _business(trader: bool, by_chance: bool) -> LookAlike:
 
 def _is_watched(passage: Passage, context: Context) -> bool:
     """From an account of the borrower, no trifle, to a stranger who could pay on."""
-    loan, payee, at_ms = passage.loan, passage.payee, passage.transfer.event_time_ms
-    if (
-        payee.is_sink
-        or payee.place in POCKETS
-        or payee.kind in DEPOSIT_KINDS
-        or loan.share(passage.traced_minor) < WATCHED_SHARE_MIN
-    ):
+    loan, at_ms = passage.loan, passage.transfer.event_time_ms
+    if passage.transfer.use not in (OTHER, PURCHASE) or loan.share(passage.traced_minor) < WATCHED_SHARE_MIN:
         return False
-    return context.side(loan, payee, at_ms) is None and context.side(loan, passage.payer, at_ms) == BORROWER
+    if not _is_stranger(passage.payee, loan, at_ms, context):
+        return False
+    return context.side(loan, passage.payer, at_ms) == BORROWER
+
+
+def _is_stranger(account: Account, loan: Loan, at_ms: int, context: Context) -> bool:
+    """Somebody's current account, as far as is known, who is not on the borrower's side."""
+    if account.is_sink or account.place in POCKETS or account.kind in DEPOSIT_KINDS:
+        return False
+    return context.side(loan, account, at_ms) is None
 
 
 def _echo(outs: Sequence[Passage], name: str, on: list[Transfer], terms: EchoTerms, said: bool) -> tuple[Echo, bool]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from detectors.alert_record import LookAlike
 from detectors.detector import Context, Payment
-from detectors.echo import EchoRule, EchoTerms
+from detectors.echo import Echo, EchoRule, EchoTerms
 from detectors.finding import Finding
 from detectors.loans import Loan, Passage
 from detectors.use_rule import clears
@@ -75,6 +76,13 @@ class EntrustedPayeeReturn(EchoRule[Parameters]):
     def goes_astray(self, payment: Payment, loan: Loan, context: Context) -> bool:
         return context.side(loan, payment.payee, payment.transfer.event_time_ms) is not None
 
+    def echo_look_alikes(self, loan: Loan, echoes: Sequence[Echo], context: Context) -> tuple[LookAlike, ...]:
+        whole = all(_is_sent_back_whole(echo) for echo in echoes)
+        return (
+            clears("returned_payment", whole, "the very sum came back in one payment to the account it was from"
+                   if whole else "in other sums, in parts, or to another account than the money came from"),
+        )  # fmt: skip
+
     def share_min(self, loan: Loan, hits: list[Passage], context: Context) -> float:
         entrusted = loan.share(_entrusted_minor(loan, {hit.payer.account_id for hit in hits}))
         return max(0.01, min(1.0, self.parameters(loan, context).ratio_min * entrusted))
@@ -110,6 +118,11 @@ class EntrustedPayeeReturn(EchoRule[Parameters]):
             payee for payee, passed in by_payee.items() if _passed_minor(passed) >= ratio_min * _entrusted_minor(loan, {payee})
         } or {hits[-1].payer.account_id}
         return super().judge(loan, [hit for hit in hits if hit.payer.account_id in chosen], context)
+
+
+def _is_sent_back_whole(echo: Echo) -> bool:
+    same = {transfer.payee for transfer in echo.on} == {hit.transfer.payer for hit in echo.outs}
+    return same and len(echo.on) == len(echo.outs) and echo.on_minor == echo.out_minor
 
 
 def _entrusted_minor(loan: Loan, payees: set[str]) -> int:
