@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from detectors.accounts import Account
 from detectors.alert_record import Contribution, LookAlike, Measure
@@ -81,6 +81,7 @@ class EchoRule(UseRule[P]):
 
     asks = frozenset({PAYMENT})
     reads_like_sums = True
+    astray: ClassVar[tuple[str, str] | None] = None  # (English, Chinese): where like sums went, unless as ``destination``
 
     @abstractmethod
     def terms(self, loan: Loan, context: Context) -> EchoTerms:
@@ -235,15 +236,16 @@ class EchoRule(UseRule[P]):
         who_en, who_zh = borrower_words(loan)
         out, went = (format_money(minor, loan.currency) for minor in sums)
         share = sums[1] / sums[0] if sums[0] else 0.0
+        where_en, where_zh = self.astray or (self.destination_en, self.destination_zh)
         payers = [echo.payer.account_id for echo in echoes]
         payees = list(dict.fromkeys(transfer.payee for transfer in on))
         english = (
             f"{', '.join(payers)} got {out} from the account of loan {loan.loan_id} of {who_en}, and within {hours:.0f} hours "
-            f"paid {went} ({share:.0%} of it) {self.destination_en} ({', '.join(payees)})."
+            f"paid {went} ({share:.0%} of it) {where_en} ({', '.join(payees)})."
         )
         chinese = (
             f"客户{who_zh}的借据{loan.loan_id}账户向{'、'.join(payers)}支付{out}，其在{hours:.0f}小时内转出{went}"
-            f"（占{share:.0%}），{self.destination_zh}（{'、'.join(payees)}）。"
+            f"（占{share:.0%}），{where_zh}（{'、'.join(payees)}）。"
         )
         return english, chinese
 

@@ -45,6 +45,7 @@ class EntrustedPayeeReturn(EchoRule[Parameters]):
     Parameters = Parameters
     destination_en = "on from the entrusted payee"
     destination_zh = "由受托支付收款人转出"
+    astray = ("to the borrower's side", "流向借款人一方")
     checks = (
         "Read the purchase contract and the delivery papers of the entrusted payment",
         "Check the payee's registration, staff and other customers",
