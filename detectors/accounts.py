@@ -18,6 +18,9 @@ OTHER_BANK = "OTHER_BANK"
 IN_TRANSIT = "IN_TRANSIT"
 OVERDRAFT = "OVERDRAFT"
 
+DEPOSIT_KINDS = frozenset({"TIME", "STRUCTURED", "MARGIN"})
+"""Kinds of account where money waits and comes back as it was: nobody pays out of them."""
+
 PAYEES_MAX = 32
 """Counterparties remembered per payer; the one longest unused is forgotten first, and counted."""
 

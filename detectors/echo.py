@@ -4,8 +4,8 @@ An account that holds other money hides which money leaves it, and no order of b
 is that the same sums went on, when, and to whom: a supervisor's check of returns to the guarantor asks for no more. It says
 nothing for certain about the money itself, so ``certain`` is 0 and the severity never above MEDIUM.
 
-With several books only the payments of accounts in the loan's own book are read. Misses sums
-that go on through further accounts with money of their own, and other sums than had come.
+With several books only the payments of accounts in the loan's own book are read. Misses sums that go on through further
+accounts with money of their own, and other sums than had come.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar, Literal, NamedTuple
 
-from detectors.accounts import Account
+from detectors.accounts import DEPOSIT_KINDS, Account
 from detectors.alert_record import Contribution, LookAlike, Measure
 from detectors.bounds import Bounds
 from detectors.detector import PAYMENT, Context, Payment
@@ -35,8 +35,6 @@ WATCHED_SHARE_MIN = 0.02
 """Share of the loan from which a payment to a stranger is worth watching what he pays on."""
 COINCIDENCES_MIN = 2
 """So many like sums, of one account or of several, are no chance, whatever business the accounts have."""
-DEPOSIT_KINDS = frozenset({"TIME", "STRUCTURED", "MARGIN"})
-"""Kinds of account that give the same sum back when their time is over."""
 _RESTS_ON = "the sums, the parties and the time; which money they were, the payers' balances do not tell"
 
 

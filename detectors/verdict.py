@@ -104,7 +104,7 @@ def weigh(
     own = all(context.side(loan, account, last_ms) == BORROWER for account in between)
     all_quick = len(quick) == len(hits)
     likeness = chain is not None and chain >= CHAIN_RATIO_MIN
-    way_speaks = not habit and _way_speaks(context, loan, quick, share_min, code, last_ms)
+    way_speaks = share >= share_min and not habit and _way_speaks(context, loan, quick, share_min, code, last_ms)
     by_both = min(share, loan.share(fifo)) >= max(share_min, BOTH_SHARE_MIN) and hours <= BOTH_HOURS_MAX
     both_agree = by_both and not habit and (own or (all_quick and not trades and not unknown))
     speaks = way_speaks or both_agree or tells_unproven

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from detectors.accounts import Account
+from detectors.accounts import DEPOSIT_KINDS, Account
 from detectors.alert_record import LookAlike
 from detectors.detector import Context
 from detectors.finding import Finding
@@ -16,7 +16,6 @@ from detectors.uses import TIME_DEPOSIT, says
 from detectors.verdict import Weighed
 
 DAY_MS = 86_400_000
-DEPOSITS = frozenset({"TIME", "STRUCTURED", "MARGIN"})
 
 
 class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,7 +80,7 @@ class IdleCirculation(UseRule[Parameters]):
 
 
 def _is_deposit(account: Account) -> bool:
-    return account.kind in DEPOSITS or account.place == TIME_DEPOSIT
+    return account.kind in DEPOSIT_KINDS or account.place == TIME_DEPOSIT
 
 
 def _waited_minor(hit: Passage, days_max: int) -> int:
